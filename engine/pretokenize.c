@@ -17,6 +17,9 @@ bool sx_splitter_knows(const char *pattern)
     return strcmp(pattern, SX_PATTERN_CODE) == 0;
 }
 
+/* Planes 4 to 16 hold no letters, numbers or blanks in any Unicode version: they need not be asked. */
+#define HIGH_SYMBOLS 0x400u
+
 static sx_char classify(uint32_t code)
 {
     if (code == '\r' || code == '\n')
@@ -52,7 +55,7 @@ int sx_splitter_init(sx_splitter *s)
     for (uint32_t high = 0; high < 0x1100; high++) {
         size_t same = 0;
         for (uint32_t low = 0; low < 256; low++)
-            row[low] = (uint8_t)classify(high << 8 | low);
+            row[low] = high < HIGH_SYMBOLS ? (uint8_t)classify(high << 8 | low) : SX_SYMBOL;
         while (same < s->n_pages && memcmp(s->pages + same * 256, row, 256) != 0)
             same++;
         if (same == s->n_pages) {

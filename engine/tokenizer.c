@@ -514,13 +514,12 @@ int sx_tokenizer_open(sx_tokenizer **out, const char *path, uint32_t vocab_size,
     int rc;
 
     *out = NULL;
-    if (!t || !(t->control = calloc(vocab_size ? vocab_size : 1, 1)) ||
-        sx_splitter_init(&t->splitter) < 0) {
-        rc = sx_fail(err, errlen, -ENOMEM, "E-RAM: tokenizer; nothing was loaded; free memory");
-        goto out;
-    }
     if (vocab_size < 1 || vocab_size > SX_MAX_VOCAB) {
         rc = sx_json_fail(&source, "vocab_size is %u, must be from 1 to %u", vocab_size, SX_MAX_VOCAB);
+        goto out;
+    }
+    if (!t || !(t->control = calloc(vocab_size, 1))) {
+        rc = sx_fail(err, errlen, -ENOMEM, "E-RAM: tokenizer; nothing was loaded; free memory");
         goto out;
     }
     t->n_ids = vocab_size;
@@ -536,7 +535,7 @@ int sx_tokenizer_open(sx_tokenizer **out, const char *path, uint32_t vocab_size,
         (rc = read_vocab(t, vocab, n, &source)) < 0 ||
         (rc = read_merges(t, model, vocab, &source)) < 0)
         goto out;
-    if ((rc = index_pieces(t)) < 0) {
+    if ((rc = index_pieces(t)) < 0 || (rc = sx_splitter_init(&t->splitter)) < 0) {
         sx_fail(err, errlen, rc, "E-RAM: tokenizer; nothing was loaded; free memory");
         goto out;
     }
