@@ -103,8 +103,8 @@ int main(int argc, char **argv)
     const sx_config *c = &engine->transformer->config;
     const sx_transformer *t = engine->transformer;
     work w = {ids, c->segment_tokens, (uint32_t)(n_tokens / c->segment_tokens), 0};
-    if (w.n_segments > 32)
-        w.n_segments = 32;
+    if (w.n_segments > 12)
+        w.n_segments = 12;
     if (w.n_segments == 0) {
         fprintf(stderr, "%s: fewer than %u tokens\n", argv[2], c->segment_tokens);
         return 1;
