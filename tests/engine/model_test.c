@@ -142,7 +142,7 @@ static void test_config(void)
     scratch_text("config.json", text);
     SX_CHECK(strcmp(verdict(), "") == 0);
     free(text);
-    text = malloc((1 << 20) + 10);
+    text = room((1 << 20) + 10);
     memset(text, ' ', (1 << 20) + 1);
     text[(1 << 20) + 1] = 0;
     scratch_text("config.json", text);
@@ -250,7 +250,7 @@ static bool holds(const sx_model *m)
         float *out;
         if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_I8 && !t->scale) || t->n_elements == 0)
             continue;
-        out = malloc(t->n_elements * sizeof *out);
+        out = room(t->n_elements * sizeof *out);
         sx_tensor_rows(t, 0, rows, out);
         for (uint64_t k = 0; k < t->n_elements; k++)
             sum += fabsf(out[k]);

@@ -136,7 +136,7 @@ static void test_sizes(void)
     static const uint64_t lengths[] = {0, 1, 3, 100000001, (25u << 20) + 1, INT64_MAX, UINT64_MAX};
     size_t n = 0, many = 300000;
     uint8_t *file = tiny_file("{}", 0, &n);
-    char *text, *p;
+    char *text;
 
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         for (int k = 0; k < 8; k++)
@@ -150,16 +150,16 @@ static void test_sizes(void)
     }
     free(file);
 
-    text = malloc(many * 60 + 100);
+    text = room(many * 60 + 100);
     memset(text, '[', many);
     memcpy(text, "{\"t\":", 5);
     text[many] = 0;
     CHECK_VERDICT(verdict_of(text, 0), "E-ST-HEADER");
-    p = text + sprintf(text, "{"); /* more tensors than we take */
+    n = add(text, 0, "{"); /* more tensors than we take */
     for (size_t i = 0; i < many; i++)
-        p += sprintf(p, "%s\"%zu\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+        n = add(text, n, "%s\"%zu\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
                      i ? "," : "", i);
-    strcpy(p, "}");
+    strcpy(text + n, "}");
     CHECK_VERDICT(verdict_of(text, 0), "E-ST-HEADER");
     SX_CHECK(strstr(err, "JSON values") != NULL);
     free(text);
@@ -245,7 +245,7 @@ static void test_shards(void)
     sx_safetensors *st = NULL;
     const uint8_t *bytes;
     size_t n;
-    char *text, *p;
+    char *text;
 
     scratch_empty();
     write_shard("a.safetensors", "{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]}}", 4);
@@ -281,11 +281,11 @@ static void test_shards(void)
     SX_CHECK(mkfifo(scratch_path("f.safetensors"), 0600) == 0);
     CHECK_VERDICT(index_verdict(INDEX("\"v\":\"f.safetensors\"")), "E-MODEL-FILE");
 
-    text = malloc(100000 * 40);   /* 10^5 files */
-    p = text + sprintf(text, "{\"weight_map\":{");
+    text = room(100000 * 40);   /* 10^5 files */
+    n = add(text, 0, "{\"weight_map\":{");
     for (int i = 0; i < 100000; i++)
-        p += sprintf(p, "%s\"%d\":\"%d.safetensors\"", i ? "," : "", i, i);
-    strcpy(p, "}}");
+        n = add(text, n, "%s\"%d\":\"%d.safetensors\"", i ? "," : "", i, i);
+    strcpy(text + n, "}}");
     CHECK_VERDICT(index_verdict(text), "E-ST-INDEX");
     free(text);
 

@@ -51,21 +51,21 @@ static const tiny_tensor tiny_tensors[] = {
 /* A weights file of `n` tensors; the data bytes are 0x11, which is finite in every dtype. malloc'ed. */
 static inline uint8_t *tiny_weights(const tiny_tensor *tensors, size_t n, size_t *n_bytes)
 {
-    char *header = malloc(n * 160 + 16);
+    char *header = room(n * 160 + 16);
     size_t n_header = 1, at = 0;
     uint8_t *file;
 
     strcpy(header, "{");
     for (size_t i = 0; i < n; i++) {
-        n_header += (size_t)sprintf(
-            header + n_header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
+        n_header = add(
+            header, n_header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
             i ? "," : "", tensors[i].name, tensors[i].dtype, tensors[i].shape, at,
             at + tensors[i].bytes);
         at += tensors[i].bytes;
     }
     header[n_header++] = '}';
     *n_bytes = 8 + n_header + at;
-    file = malloc(*n_bytes);
+    file = room(*n_bytes);
     memset(file, 0x11, *n_bytes);
     for (int i = 0; i < 8; i++)
         file[i] = (uint8_t)((uint64_t)n_header >> 8 * i);
@@ -78,7 +78,7 @@ static inline uint8_t *tiny_weights(const tiny_tensor *tensors, size_t n, size_t
 static inline uint8_t *tiny_file(const char *header, size_t n_data, size_t *n_bytes)
 {
     size_t n = strlen(header);
-    uint8_t *file = malloc(8 + n + n_data);
+    uint8_t *file = room(8 + n + n_data);
 
     memset(file, 0x11, 8 + n + n_data);
     for (int i = 0; i < 8; i++)
@@ -92,13 +92,14 @@ static inline uint8_t *tiny_file(const char *header, size_t n_data, size_t *n_by
 static inline char *tiny_tokenizer(void)
 {
     static const char *const control[] = {"<pad>", "<file>", "<q>", "<a>", "<eos>"};
-    char *text = malloc(1 << 15), *p = text;
+    char *text = room(1 << 15);
     unsigned next = 0x100;
+    size_t n = 0;
 
-    p += sprintf(p, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
+    n = add(text, n, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
     for (unsigned i = 0; i < 5; i++)
-        p += sprintf(p, "%s{\"id\":%u,\"content\":\"%s\",\"special\":true}", i ? "," : "", i, control[i]);
-    p += sprintf(p, "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+        n = add(text, n, "%s{\"id\":%u,\"content\":\"%s\",\"special\":true}", i ? "," : "", i, control[i]);
+    n = add(text, n, "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
                     "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"'(?i:[sdmt]|ll|ve|re)|"
                     "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| ?[^\\\\s\\\\p{L}\\\\p{N}]+"
                     "[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]|\\\\s+(?!\\\\S)|\\\\s+\"},"
@@ -107,12 +108,12 @@ static inline char *tiny_tokenizer(void)
                     "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"dropout\":null,"
                     "\"unk_token\":null,\"vocab\":{");
     for (unsigned i = 0; i < 5; i++)
-        p += sprintf(p, "\"%s\":%u,", control[i], i);
+        n = add(text, n, "\"%s\":%u,", control[i], i);
     for (unsigned byte = 0; byte < 256; byte++) {
         bool itself = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
-        p += sprintf(p, "\"\\u%04x\":%u,", itself ? byte : next++, 8 + byte);
+        n = add(text, n, "\"\\u%04x\":%u,", itself ? byte : next++, 8 + byte);
     }
-    sprintf(p, "\"ab\":264,\"abc\":265,\"\\u0120a\":266},\"merges\":[[\"a\",\"b\"],[\"ab\",\"c\"],"
+    add(text, n, "\"ab\":264,\"abc\":265,\"\\u0120a\":266},\"merges\":[[\"a\",\"b\"],[\"ab\",\"c\"],"
                "\"\\u0120 a\"]}}\n");
     return text;
 }
@@ -127,8 +128,8 @@ static inline char *tiny_replace(const char *text, const char *from, const char 
         fprintf(stderr, "no %s in the text\n", from);
         exit(2);
     }
-    out = malloc(strlen(text) + strlen(to) + 1);
-    sprintf(out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    out = room(strlen(text) + strlen(to) + 1);
+    add(out, 0, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
     return out;
 }
 

@@ -27,7 +27,7 @@ static json_t *load_json(const char *dir, const char *name)
 /* decode(encode(x)) == x; ends ascend to n and fit the tokens' bytes; nothing is a control token. */
 static bool round_trips(const sx_tokenizer *t, const uint8_t *bytes, size_t n)
 {
-    uint32_t *ids = malloc((n + 1) * sizeof *ids), *ends = malloc((n + 1) * sizeof *ends);
+    uint32_t *ids = room((n + 1) * sizeof *ids), *ends = room((n + 1) * sizeof *ends);
     size_t count = sx_tokenizer_encode(t, bytes, n, ids, ends), at = 0;
     bool good = count <= n;
 
@@ -52,7 +52,7 @@ static void test_vectors(const sx_tokenizer *t, const char *dir)
     json_array_foreach(root, i, vector) {
         const json_t *text = json_object_get(vector, "text"), *want = json_object_get(vector, "ids");
         size_t n = json_string_length(text), count;
-        uint32_t *ids = malloc((n + 1) * sizeof *ids);
+        uint32_t *ids = room((n + 1) * sizeof *ids);
         bool equal;
         count = sx_tokenizer_encode(t, (const uint8_t *)json_string_value(text), n, ids, NULL);
         equal = count == json_array_size(want);
@@ -91,8 +91,8 @@ static void test_segments(const sx_tokenizer *t, const char *dir)
         size_t n = json_string_length(text), count, n_header;
         uint32_t length;
         bool equal;
-        ids = malloc(n * sizeof *ids);
-        ends = malloc(n * sizeof *ends);
+        ids = room(n * sizeof *ids);
+        ends = room(n * sizeof *ends);
         count = sx_tokenizer_encode(t, (const uint8_t *)json_string_value(text), n, ids, ends);
         snprintf(path, sizeof path, "%s\n", name);
         header[0] = 1;            /* <file> */
@@ -180,7 +180,7 @@ static void test_long_runs(const sx_tokenizer *t)
 
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         size_t unit = strlen(runs[i].unit), n = unit * runs[i].n;
-        uint8_t *bytes = malloc(n);
+        uint8_t *bytes = room(n);
         for (size_t k = 0; k < n; k++)
             bytes[k] = (uint8_t)runs[i].unit[k % unit];
         SX_CHECK(round_trips(t, bytes, n));
@@ -192,7 +192,7 @@ static void test_long_runs(const sx_tokenizer *t)
  * is one piece and its bytes are their own names. */
 static size_t merge_slowly(const json_t *ranks, const json_t *vocab, const char *text, uint32_t *ids)
 {
-    size_t n = strlen(text), *start = malloc((n + 1) * sizeof *start);
+    size_t n = strlen(text), *start = room((n + 1) * sizeof *start);
     char pair[2100];
 
     for (size_t i = 0; i <= n; i++)
@@ -354,7 +354,7 @@ static void test_vocabularies(void)
     }
 
     /* a token of a megabyte */
-    token = malloc((1 << 20) + 20);
+    token = room((1 << 20) + 20);
     memset(token, 'z', 1 << 20);
     token[0] = '"';
     strcpy(token + (1 << 20), "\":267,\"ab\":264");
