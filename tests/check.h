@@ -6,14 +6,14 @@
 
 static int sx_passed, sx_failed;
 
-#define SX_CHECK(condition)                                                      \
-    do {                                                                         \
-        if (condition) {                                                         \
-            sx_passed++;                                                         \
-        } else {                                                                 \
-            sx_failed++;                                                         \
-            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
-        }                                                                        \
+#define SX_CHECK(condition)                                                                        \
+    do {                                                                                           \
+        if (condition) {                                                                           \
+            sx_passed++;                                                                           \
+        } else {                                                                                   \
+            sx_failed++;                                                                           \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                \
+        }                                                                                          \
     } while (0)
 
 static inline int sx_check_done(void)
