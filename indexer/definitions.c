@@ -137,26 +137,29 @@ static bool ends_in(const char *text, const char *end)
 
 /* The name in a definition, or in what was captured as one: down the fields `name` and `declarator`.
  * On the way Foo::bar is taken apart: the scope is everything in front of the last name. */
-static void find_name(const sx_query *query, TSNode node, sx_item *item)
+static void find_name(const sx_query *query, TSNode node, bool captured, sx_item *item)
 {
-    uint32_t scope_start = 0, scope_end = 0;
+    uint32_t scope_start = 0, scope_end = 0, start;
 
     for (int step = 0; step < CHAIN; step++) {
-        TSNode scope = child(node, query->scope), next = child(node, query->name);
+        TSNode next = child(node, query->name);
 
-        if (!ts_node_is_null(scope) && !ts_node_is_null(next)) {
-            if (scope_end == 0)
-                scope_start = ts_node_start_byte(node);
-            scope_end = ts_node_end_byte(scope);
-        }
-        if (ts_node_is_null(next))
+        start = ts_node_start_byte(node);
+        if (!ts_node_is_null(next)) {
+            if ((step > 0 || captured) && ts_node_start_byte(next) > start) {
+                if (scope_end == 0)
+                    scope_start = start;
+                scope_end = ts_node_start_byte(next);
+            }
+        } else {
             next = child(node, query->declarator);
-        if (ts_node_is_null(next) && ends_in(ts_node_type(node), "_declarator"))
-            next = ts_node_named_child(node, 0); /* in parentheses, behind a & or an attribute */
+            if (ts_node_is_null(next) && ends_in(ts_node_type(node), "_declarator"))
+                next = ts_node_named_child(node, 0); /* in parentheses, behind a & or an attribute */
+        }
         if (ts_node_is_null(next))
             break;
         if (!strcmp(ts_node_type(node), "operator_cast")) {
-            item->name_start = ts_node_start_byte(node); /* operator bool */
+            item->name_start = start; /* operator bool */
             item->name_end = ts_node_start_byte(next);
             goto out;
         }
@@ -165,7 +168,7 @@ static void find_name(const sx_query *query, TSNode node, sx_item *item)
     item->name_start = ts_node_start_byte(node);
     item->name_end = ts_node_end_byte(node);
 out:
-    if (scope_end > scope_start && scope_end <= item->name_start) {
+    if (scope_end > scope_start) {
         item->scope_start = scope_start;
         item->scope_end = scope_end;
         item->qualified = true;
@@ -247,7 +250,7 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
     }
     if (!kind)
         return true;
-    find_name(query, ts_node_is_null(name) ? definition : name, item);
+    find_name(query, ts_node_is_null(name) ? definition : name, !ts_node_is_null(name), item);
     if (item->name_start >= item->name_end) { /* made up by error recovery, or has no name */
         parser->outline.n_items--;
         return true;

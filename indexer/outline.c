@@ -251,8 +251,57 @@ static void nest(sx_outline *o)
     }
 }
 
-/* Variables of functions are no definitions; `typedef struct ring {...} ring;` is one, not two. */
-static void drop_locals(sx_outline *o, const uint8_t *bytes)
+typedef struct name_order {
+    const sx_outline *outline;
+    const uint8_t *bytes;
+} name_order;
+
+static int compare_names(const sx_item *a, const sx_item *b, const uint8_t *bytes)
+{
+    uint32_t n = a->name_end - a->name_start, m = b->name_end - b->name_start;
+
+    return n != m ? by_number(n, m) : memcmp(bytes + a->name_start, bytes + b->name_start, n);
+}
+
+static int variable_by_name(const void *pa, const void *pb, void *user)
+{
+    const name_order *order = user;
+    uint32_t i = *(const uint32_t *)pa, k = *(const uint32_t *)pb;
+    const sx_item *a = &order->outline->items[i], *b = &order->outline->items[k];
+    int by = (a->owner > b->owner) - (a->owner < b->owner);
+
+    if (!by)
+        by = compare_names(a, b, order->bytes);
+    return by ? by : by_number(i, k);
+}
+
+/* A variable is defined where it is set first; what sets it again only uses it. In languages where
+ * that is a declaration of its own, no name comes twice. Marks the others with definition = -1. */
+static bool drop_assigned_again(sx_outline *o, const uint8_t *bytes)
+{
+    name_order order = {o, bytes};
+
+    for (size_t i = 0; i < o->n_items; i++) {
+        if (o->items[i].definition < 0 || !o->items[i].kind || strcmp(o->items[i].kind, "variable"))
+            continue;
+        if (!grow((void **)&o->names, &o->cap_names, o->n_names, sizeof *o->names))
+            return false;
+        o->names[o->n_names++] = (uint32_t)i;
+    }
+    qsort_r(o->names, o->n_names, sizeof *o->names, variable_by_name, &order);
+    for (size_t i = 1; i < o->n_names; i++) {
+        sx_item *a = &o->items[o->names[i - 1]], *b = &o->items[o->names[i]];
+        if (a->owner == b->owner && !compare_names(a, b, bytes) &&
+            a->scope_end - a->scope_start == b->scope_end - b->scope_start)
+            b->definition = -1;
+    }
+    o->n_names = 0;
+    return true;
+}
+
+/* Variables of functions are no definitions, nor are those declared extern;
+ * `typedef struct ring {...} ring;` is one definition, not two. */
+static bool drop_locals(sx_outline *o, const uint8_t *bytes)
 {
     size_t kept = 0;
 
@@ -263,25 +312,38 @@ static void drop_locals(sx_outline *o, const uint8_t *bytes)
 
         if (!drop && is_type_name(item) && i > 0) {
             const sx_item *other = &o->items[i - 1];
-            uint32_t n = item->name_end - item->name_start;
             drop = other->start == item->start && other->end == item->end &&
-                   other->name_end - other->name_start == n &&
-                   !memcmp(bytes + other->name_start, bytes + item->name_start, n);
+                   !compare_names(item, other, bytes);
         }
+        if (!drop && item->kind && !strcmp(item->kind, "variable"))
+            drop = item->end - item->start > 7 && !memcmp(bytes + item->start, "extern ", 7);
         item->definition = drop ? -1 : 0;
     }
+    if (!drop_assigned_again(o, bytes))
+        return false;
     for (size_t i = 0; i < o->n_items; i++)
         if (o->items[i].definition == 0)
             o->items[kept++] = o->items[i];
     o->n_items = kept;
     nest(o);
+    return true;
 }
 
 /* ---- what stands in front --------------------------------------------------------------------- */
 
+/* "type (", "const (": holds several definitions and belongs to none. */
+static bool is_group(const uint8_t *bytes, uint32_t at, uint32_t end)
+{
+    while (at < end && bytes[at] >= 'a' && bytes[at] <= 'z')
+        at++;
+    while (at < end && is_blank(bytes[at]))
+        at++;
+    return at < end && bytes[at] == '(';
+}
+
 /* template<>, export, decorators: the node around belongs to the first definition inside it.
  * From the last to the first, so that of two nodes around one definition the inner one is first. */
-static void apply_outers(sx_outline *o)
+static void apply_outers(sx_outline *o, const uint8_t *bytes)
 {
     size_t i = o->n_items;
 
@@ -289,7 +351,8 @@ static void apply_outers(sx_outline *o)
     for (size_t k = o->n_outers; k-- > 0;) {
         while (i > 0 && o->items[i - 1].start >= o->outers[k].start)
             i--;
-        if (i < o->n_items && o->items[i].end <= o->outers[k].end)
+        if (i < o->n_items && o->items[i].end <= o->outers[k].end &&
+            !is_group(bytes, o->outers[k].start, o->outers[k].end))
             o->items[i].start = o->outers[k].start;
     }
 }
@@ -503,11 +566,10 @@ static bool refer(sx_outline *o, sx_parse *parse)
 
 int sx_outline_build(sx_outline *o, const uint8_t *bytes, size_t n, sx_parse *parse)
 {
-    if (!lines_find(o, bytes, n))
-        return -ENOMEM;
     drop_duplicates(o);
-    drop_locals(o, bytes);
-    apply_outers(o);
+    if (!lines_find(o, bytes, n) || !drop_locals(o, bytes))
+        return -ENOMEM;
+    apply_outers(o, bytes);
     apply_fronts(o, bytes);
     for (size_t i = 0; i < o->n_items; i++) {
         sx_item *item = &o->items[i];

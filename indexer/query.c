@@ -119,7 +119,6 @@ int sx_query_load(sx_query *out, sx_parse_memory *memory, const sx_language *lan
     out->name = field(grammar, "name");
     out->body = field(grammar, "body");
     out->declarator = field(grammar, "declarator");
-    out->scope = field(grammar, "scope");
     rc = 0;
 out:
     sx_parse_memory_enter(NULL);

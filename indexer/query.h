@@ -44,7 +44,7 @@ typedef struct sx_query {
     TSQuery *query;
     uint8_t role[SX_QUERY_CAPTURES];         /* sx_role by capture */
     const char *kind[SX_QUERY_CAPTURES];     /* of a definition; static */
-    TSFieldId name, body, declarator, scope; /* fields of the grammar, 0 where it has none */
+    TSFieldId name, body, declarator; /* fields of the grammar, 0 where it has none */
 } sx_query;
 
 /* Reads and compiles. The query lives in `memory` and goes with it. -EIO or -ENOMEM and a sentence
