@@ -4,6 +4,7 @@
 #include "indexer/indexer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -274,16 +275,17 @@ static const option table[] = {
     {"--allow-outside", ALL, false, take_allow_outside},
     {"--quiet", ALL, false, take_quiet},
 };
+enum { N_TABLE = sizeof table / sizeof *table };
 
-/* Takes argv[*at], an option, and its value if it has one. `seen`: the commands all options so far
- * belong to, since an option may stand before the command. */
-static int take_option(sx_options *o, int argc, char **argv, int *at, unsigned *seen,
-                       const char **last, sx_failure *failure)
+/* Takes argv[*at], an option, and its value if it has one. *used: a bit for each row of the table;
+ * whether the command takes them is known at the end, since an option may stand before it. */
+static int take_option(sx_options *o, int argc, char **argv, int *at, unsigned *used,
+                       sx_failure *failure)
 {
     const char *word = argv[*at], *equals = strchr(word, '='), *value = NULL;
     size_t length = equals != NULL ? (size_t)(equals - word) : strlen(word);
 
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    for (size_t i = 0; i < N_TABLE; i++) {
         const option *t = &table[i];
 
         if (strlen(t->name) != length || strncmp(t->name, word, length) != 0)
@@ -296,9 +298,7 @@ static int take_option(sx_options *o, int argc, char **argv, int *at, unsigned *
             return usage(failure, "no value behind", word, "see `sparsex help`");
         if (!t->has_value && equals != NULL)
             return usage(failure, "this option takes no value:", word, "see `sparsex help`");
-        if (t->commands != ALL)
-            *last = t->name;
-        *seen &= t->commands;
+        *used |= 1u << i;
         return t->take(o, value, failure);
     }
     return usage(failure, "unknown option", word, "see `sparsex help`");
@@ -341,9 +341,9 @@ static int take_positionals(sx_options *o, const char *name, char **words, int n
 
 int sx_options_parse(sx_options *options, int argc, char **argv, sx_failure *failure)
 {
-    const char *command = NULL, *last = NULL;
+    const char *command = NULL;
     char *words[3] = {NULL}; /* one more than any command takes */
-    unsigned seen = ALL;
+    unsigned used = 0;
     int n_words = 0, rc;
     bool only_words = false;
 
@@ -361,7 +361,7 @@ int sx_options_parse(sx_options *options, int argc, char **argv, sx_failure *fai
             options->command = SX_COMMAND_VERSION;
             return 0;
         } else if (!only_words && word[0] == '-' && word[1] != '\0') {
-            if ((rc = take_option(options, argc, argv, &i, &seen, &last, failure)) < 0)
+            if ((rc = take_option(options, argc, argv, &i, &used, failure)) < 0)
                 return rc;
         } else if (command == NULL) {
             command = word;
@@ -384,8 +384,10 @@ int sx_options_parse(sx_options *options, int argc, char **argv, sx_failure *fai
     for (int i = 0; i < N_COMMANDS; i++)
         if (strcmp(commands[i].name, command) == 0)
             options->command = commands[i].command;
-    if ((seen & 1u << options->command) == 0)
-        return usage(failure, "this command does not take", last, "see `sparsex help` with its name");
+    for (unsigned i = 0; i < N_TABLE; i++)
+        if ((used & 1u << i) != 0 && (table[i].commands & 1u << options->command) == 0)
+            return usage(failure, "this command does not take", table[i].name,
+                         "see `sparsex help` with its name");
     if ((rc = take_positionals(options, command, words, n_words, failure)) < 0)
         return rc;
     if (options->batch != NULL && !options->json)

@@ -3,6 +3,8 @@
 #ifndef SX_APP_TERMINAL_H
 #define SX_APP_TERMINAL_H
 
+#include "app/progress.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,14 +43,6 @@ const char *sx_text_bytes(char *out, size_t outlen, uint64_t bytes);
 const char *sx_text_duration(char *out, size_t outlen, double ms);
 /* A bar of `columns` for share 0..1, in eighths of a column. Returns out. */
 const char *sx_text_bar(char *out, size_t outlen, double share, int columns);
-
-/* What long work reports. Zero totals are not shown. */
-typedef struct sx_progress {
-    const char *step;
-    uint64_t files_done, files_total;
-    uint64_t bytes_done, bytes_total;
-    uint64_t tokens_done, tokens_total;
-} sx_progress;
 
 /* On a tty one line that is rewritten, else a line every two seconds at most. */
 typedef struct sx_progress_line {
