@@ -172,10 +172,11 @@ sx_quote sx_quote_find(const char *text, size_t n, bool finished, const sx_quote
             if (source->bytes[at] != *t)
                 continue;
             match m = agree(t, n, source->bytes, at, end);
-            bool whole_line = (line < n || finished) && m.text >= line_text;
-            bool whole_lines = whole_line && line_text >= MIN_LINE && m.source == line_end(source, at);
+            /* A short line stands in many places: it decides only when nothing more will come. */
+            bool whole_line = finished && line_text >= MIN_LINE && m.text >= line_text &&
+                              m.source == line_end(source, at);
 
-            if (m.folded > best && (m.folded >= MIN_MATCH || whole_lines)) {
+            if (m.folded > best && (m.folded >= MIN_MATCH || whole_line)) {
                 best = m.folded;
                 quote.kind = SX_QUOTE_LINES;
                 quote.source = k;
