@@ -126,7 +126,7 @@ int sx_command_forget(sx_cli *cli)
         return 0;
     }
     if (rc < 0)
-        return sx_failed(&cli->failure, SX_DOMAIN_REPOSITORY, rc);
+        return sx_failed_with(&cli->failure, SX_DOMAIN_REPOSITORY, rc);
     if (!cli->options.quiet)
         printf("deleted %s kept for %s\n", sx_text_bytes(bytes, sizeof bytes, freed), name);
     return 0;
@@ -203,7 +203,7 @@ static int read_batch(sx_cli *cli, char **text, size_t *n)
             break;
         }
         if ((longer = realloc(*text, length + (size_t)got + 1)) == NULL) {
-            rc = sx_failed(&cli->failure, SX_DOMAIN_PROGRAM, -ENOMEM);
+            rc = sx_failed_with(&cli->failure, SX_DOMAIN_PROGRAM, -ENOMEM);
             break;
         }
         *text = longer;

@@ -36,7 +36,7 @@ typedef struct encoding {
 static int encoding_failed(encoding *e, sx_domain domain, int rc)
 {
     e->rc = rc;
-    return sx_failed(e->failure, domain, rc);
+    return sx_failed_with(e->failure, domain, rc);
 }
 
 static int flush(encoding *e)
@@ -224,7 +224,7 @@ int sx_session_encode(sx_session *s, sx_failure *failure)
     int rc, flushed;
 
     if (e == NULL)
-        return sx_failed(failure, SX_DOMAIN_MODEL, -ENOMEM);
+        return sx_failed_with(failure, SX_DOMAIN_MODEL, -ENOMEM);
     e->session = s;
     e->failure = failure;
     e->progress.step = "reading";
@@ -234,7 +234,7 @@ int sx_session_encode(sx_session *s, sx_failure *failure)
     rc = sx_extents_end(s->index, s->info->model, &e->landmark_end, &e->kv_end, failure->text,
                         sizeof failure->text);
     if (rc < 0) {
-        sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+        sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
         goto out;
     }
     if ((rc = plan_room(e, blocks)) < 0 || (rc = open_slabs(e)) < 0)
@@ -242,7 +242,7 @@ int sx_session_encode(sx_session *s, sx_failure *failure)
     rc = sx_segments_begin(&e->cursor, s->index, &s->commit, s->info->text, s->info->model,
                            SX_ORDER_ENCODE, true, failure->text, sizeof failure->text);
     if (rc < 0) {
-        sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+        sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
         goto out;
     }
     e->flushed_ms = sx_clock_ms();
@@ -250,7 +250,7 @@ int sx_session_encode(sx_session *s, sx_failure *failure)
     if (e->rc < 0)
         rc = e->rc;
     else if (rc < 0)
-        sx_failed(failure, SX_DOMAIN_MODEL, rc);
+        sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
     if (rc == 0 || rc == -ECANCELED) { /* after a cancel, what is done is kept */
         flushed = flush(e);
         rc = flushed < 0 ? flushed : rc;

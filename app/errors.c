@@ -41,7 +41,7 @@ int sx_exit_code(sx_domain domain, int rc)
     return SX_EXIT_BUG;
 }
 
-int sx_failed(sx_failure *failure, sx_domain domain, int rc)
+int sx_failed_with(sx_failure *failure, sx_domain domain, int rc)
 {
     failure->exit_code = sx_exit_code(domain, rc);
     if (failure->text[0] == '\0')
@@ -57,5 +57,5 @@ int sx_fail(sx_failure *failure, sx_domain domain, int rc, const char *format, .
     va_start(arguments, format);
     vsnprintf(failure->text, sizeof failure->text, format, arguments);
     va_end(arguments);
-    return sx_failed(failure, domain, rc);
+    return sx_failed_with(failure, domain, rc);
 }

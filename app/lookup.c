@@ -211,7 +211,7 @@ static int look_up(sx_cli *cli, bool references)
     if (rc >= 0)
         rc = found.rc < 0 ? found.rc : read_lines(&found, sx_session_index(session));
     if (rc < 0) {
-        sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+        sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
         goto out;
     }
     if (cli->options.json)
@@ -221,7 +221,7 @@ static int look_up(sx_cli *cli, bool references)
         (references ? sx_output_reference : sx_output_definition)(&cli->out, &found.rows[i]);
     fflush(stdout);
     if (!ok)
-        rc = sx_failed(failure, SX_DOMAIN_PROGRAM, -ENOMEM);
+        rc = sx_failed_with(failure, SX_DOMAIN_PROGRAM, -ENOMEM);
     else if (found.n == 0 && !cli->options.quiet)
         note_not_found(cli, session, references ? "mention of anything" : "definition");
     if (rc == 0)

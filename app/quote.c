@@ -89,6 +89,15 @@ static size_t line_end(const sx_quote_source *source, size_t at)
     return newline != NULL ? (size_t)(newline - source->bytes) : source->n;
 }
 
+/* Nothing but white space and a comment leader stands before `at` in its line. */
+static bool begins_line(const sx_quote_source *source, size_t at)
+{
+    for (size_t i = line_start(source, at); i < at; i++)
+        if (!is_space(source->bytes[i]) && !is_leader(source->bytes[i]))
+            return false;
+    return true;
+}
+
 static size_t region_start(const sx_quote_source *source)
 {
     bool doc_first = source->doc_end > source->doc_start && source->doc_start < source->start;
@@ -174,7 +183,7 @@ sx_quote sx_quote_find(const char *text, size_t n, bool finished, const sx_quote
             match m = agree(t, n, source->bytes, at, end);
             /* A short line stands in many places: it decides only when nothing more will come. */
             bool whole_line = finished && line_text >= MIN_LINE && m.text >= line_text &&
-                              m.source == line_end(source, at);
+                              begins_line(source, at) && m.source >= line_end(source, at);
 
             if (m.folded > best && (m.folded >= MIN_MATCH || whole_line)) {
                 best = m.folded;

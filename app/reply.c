@@ -129,7 +129,7 @@ static int read_details(details *d, sx_session *s, const sx_rank_block *blocks, 
     int rc = 0;
 
     if (files == NULL)
-        return sx_failed(failure, SX_DOMAIN_MODEL, -ENOMEM);
+        return sx_failed_with(failure, SX_DOMAIN_MODEL, -ENOMEM);
     for (size_t i = 0; i < n; i++)
         files[i] = blocks[i].file;
     qsort(files, n, sizeof *files, by_number);
@@ -144,7 +144,7 @@ static int read_details(details *d, sx_session *s, const sx_rank_block *blocks, 
     }
     free(files);
     if (rc < 0)
-        return sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+        return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
     if (d->n > 0)
         qsort(d->rows, d->n, sizeof *d->rows, by_boundary);
     return 0;
@@ -329,7 +329,7 @@ static int rank_reply(sx_reply *reply, sx_session *s, const sx_question *questio
     rc = keep_spans(reply, s, ranked, n_spans, &d, want);
 out:
     if (rc == -ENOMEM)
-        sx_failed(failure, SX_DOMAIN_MODEL, rc);
+        sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
     details_clear(&d);
     free(definitions);
     free(ranked);
@@ -376,7 +376,7 @@ static int take_event(asking *a, const sx_event *event)
     }
     if (event->kind == SX_EVENT_TEXT) {
         if ((rc = add_text(reply, event->text, event->n_text)) < 0)
-            return sx_failed(a->failure, SX_DOMAIN_MODEL, rc);
+            return sx_failed_with(a->failure, SX_DOMAIN_MODEL, rc);
         reply->n_tokens++;
         find_quote(reply, false);
         if (a->question->on_text != NULL)
@@ -417,11 +417,11 @@ int sx_session_ask(sx_session *s, const sx_question *question, sx_reply *reply, 
         goto out;
     }
     if (rc < 0) {
-        sx_failed(failure, SX_DOMAIN_MODEL, rc);
+        sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
         goto out;
     }
     if ((text = strdup(answer.text != NULL ? answer.text : "")) == NULL) {
-        rc = sx_failed(failure, SX_DOMAIN_MODEL, -ENOMEM);
+        rc = sx_failed_with(failure, SX_DOMAIN_MODEL, -ENOMEM);
         goto out;
     }
     free(reply->text);

@@ -46,7 +46,7 @@ static int open_index(sx_session *s, sx_failure *failure)
 {
     int rc = sx_index_open(&s->index, &s->options.index, failure->text, sizeof failure->text);
 
-    return rc < 0 ? sx_failed(failure, SX_DOMAIN_REPOSITORY, rc) : 0;
+    return rc < 0 ? sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc) : 0;
 }
 
 int sx_session_open(sx_session **out, const sx_session_options *options, sx_failure *failure)
@@ -56,7 +56,7 @@ int sx_session_open(sx_session **out, const sx_session_options *options, sx_fail
     int rc;
 
     if (s == NULL)
-        return sx_failed(failure, SX_DOMAIN_PROGRAM, -ENOMEM);
+        return sx_failed_with(failure, SX_DOMAIN_PROGRAM, -ENOMEM);
     s->options = *options;
     pthread_mutex_init(&s->index_lock, NULL);
     if ((rc = open_index(s, failure)) < 0)
@@ -67,7 +67,7 @@ int sx_session_open(sx_session **out, const sx_session_options *options, sx_fail
         goto out;
     rc = sx_engine_open(&s->engine, &options->engine, failure->text, sizeof failure->text);
     if (rc < 0) {
-        sx_failed(failure, SX_DOMAIN_MODEL, rc);
+        sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
         goto out;
     }
     s->info = sx_engine_get_info(s->engine);
@@ -123,7 +123,7 @@ int sx_session_find(sx_session *s, const char *rev, sx_failure *failure)
     memset(&s->commit, 0, sizeof s->commit);
     rc = sx_index_find_commit(s->index, rev, s->info->text, &s->commit, failure->text,
                               sizeof failure->text);
-    return rc < 0 ? sx_failed(failure, SX_DOMAIN_LOOKUP, rc) : 0;
+    return rc < 0 ? sx_failed_with(failure, SX_DOMAIN_LOOKUP, rc) : 0;
 }
 
 static int index_progress(const sx_index_progress *progress, void *user)
@@ -165,12 +165,12 @@ static int update(sx_session *s, const char *rev, int wait_ms, sx_failure *failu
             s->writing = rc == 0;
             if (rc == 0 || (rc == -EBUSY && sx_clock_ms() < deadline))
                 continue; /* look again: the other process may have finished it meanwhile */
-            return sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+            return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
         }
         rc = sx_index_update(s->index, rev, &text, index_progress, s, &s->commit, failure->text,
                              sizeof failure->text);
         if (rc < 0)
-            return sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+            return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
         break;
     }
     if (rc == 0)
@@ -183,7 +183,7 @@ int sx_session_status(sx_session *s, sx_index_status *status, sx_failure *failur
     int rc = sx_index_get_status(s->index, &s->commit, s->info->text, s->info->model, status,
                                  failure->text, sizeof failure->text);
 
-    return rc < 0 ? sx_failed(failure, SX_DOMAIN_REPOSITORY, rc) : 0;
+    return rc < 0 ? sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc) : 0;
 }
 
 /* Opens the landmarks behind what is encoded. -ESTALE: the catalogue refers to rows that the file does
@@ -196,11 +196,11 @@ static int open_landmarks(sx_session *s, sx_failure *failure)
 
     rc = sx_extents_end(s->index, s->info->model, &end, &kv_end, failure->text, sizeof failure->text);
     if (rc < 0)
-        return sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+        return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
     if (end == 0)
         return 0;
     if ((path = sx_session_slab_path(s, "landmarks")) == NULL)
-        return sx_failed(failure, SX_DOMAIN_MODEL, -ENOMEM);
+        return sx_failed_with(failure, SX_DOMAIN_MODEL, -ENOMEM);
     rc = sx_slab_open(&s->landmarks, path, s->info->landmark_row, false, failure->text,
                       sizeof failure->text);
     if (rc < 0 || sx_slab_rows(s->landmarks, end - 1, 1) == NULL) {
@@ -241,7 +241,7 @@ static int encode(sx_session *s, sx_depth depth, int wait_ms, sx_failure *failur
             rc = -EBUSY;
         }
         if (rc < 0)
-            return sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+            return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
         s->writing = true;
     }
     return sx_session_encode(s, failure);
@@ -325,12 +325,12 @@ static int load(sx_session *s, sx_failure *failure)
     int rc;
 
     if ((rc = sx_context_new(&s->context, s->engine, err, errlen)) < 0)
-        return sx_failed(failure, SX_DOMAIN_MODEL, rc);
+        return sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
     sx_context_set_tokens(s->context, context_tokens, s);
     rc = sx_segments_begin(&cursor, s->index, &s->commit, s->info->text, s->info->model, SX_ORDER_TREE,
                            false, err, errlen);
     if (rc < 0)
-        return sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+        return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
     while ((rc = sx_segments_next(cursor, &row, err, errlen)) == 1) {
         if (row.landmark_row < 0)
             continue; /* not encoded yet */
@@ -338,7 +338,7 @@ static int load(sx_session *s, sx_failure *failure)
             break;
     }
     sx_segments_end(cursor);
-    return rc < 0 && rc != -ESTALE ? sx_failed(failure, SX_DOMAIN_MODEL, rc) : rc;
+    return rc < 0 && rc != -ESTALE ? sx_failed_with(failure, SX_DOMAIN_MODEL, rc) : rc;
 }
 
 /* Everything kept for the repository is deleted and the index opened anew. */
@@ -352,7 +352,7 @@ static int start_over(sx_session *s, sx_failure *failure)
     s->index = NULL;
     rc = sx_index_forget(&s->options.index, NULL, failure->text, sizeof failure->text);
     if (rc < 0 && rc != -ENOENT)
-        return sx_failed(failure, SX_DOMAIN_REPOSITORY, rc);
+        return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
     return open_index(s, failure);
 }
 
