@@ -5,8 +5,10 @@
 
 #include "engine/safetensors.h"
 
-#define SX_MAX_LAYERS 512
-#define SX_EPS_MAX 1e-2f
+#define SX_MAX_LAYERS    512
+#define SX_MAX_VOCAB     (1u << 20)
+#define SX_MAX_TOKENIZER (64u << 20) /* bytes of tokenizer.json */
+#define SX_EPS_MAX       1e-2f
 
 typedef struct sx_config {        /* of model_type "sparsex"; names as in config.json */
     uint32_t vocab_size, hidden_size, num_hidden_layers;
@@ -44,7 +46,8 @@ typedef struct sx_model {
 } sx_model;
 
 /* Opens and checks everything: E-MODEL-..., E-HPARAM (names the key and its legal range), E-ST-...
- * (which tensor), all -EBADMSG. *out is the caller's, for sx_model_close(). */
+ * (which tensor), E-NONFINITE (which tensor), all -EBADMSG. tokenizer.json is only fingerprinted here:
+ * see sx_tokenizer_open(). *out is the caller's, for sx_model_close(). */
 int sx_model_open(sx_model **out, const char *dir, char *err, size_t errlen);
 void sx_model_close(sx_model *model);
 

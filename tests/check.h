@@ -20,7 +20,7 @@ static int sx_passed, sx_failed;
 static inline int sx_check_end(void)
 {
     printf("%d passed, %d failed\n", sx_passed, sx_failed);
-    return sx_failed != 0;
+    return sx_failed || !sx_passed;
 }
 
 #endif

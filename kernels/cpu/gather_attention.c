@@ -1,4 +1,5 @@
 /* gather_attention.c: one question token over its own tokens and its selected blocks, one softmax. */
+#include "kernels/cpu/dot.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -8,31 +9,20 @@
 static float row_dot(const char *row, sx_kv_format format, int head, int kv_heads, int d,
                      const float *x)
 {
-    float part[8] = {0}, sum = 0.0f; /* d is a multiple of 8 (checked by the model file) or has a tail */
+    if (format == SX_KV_F32)
+        return sx_dot(x, (const float *)(const void *)row + (size_t)head * d, d);
+    const int8_t *y = (const int8_t *)row + (size_t)head * d;
+    float part[8] = {0}, sum = 0.0f, scale;
     int j = 0;
-    if (format == SX_KV_F32) {
-        const float *y = (const float *)(const void *)row + (size_t)head * d;
-        for (; j + 8 <= d; j += 8)
-            for (int l = 0; l < 8; l++)
-                part[l] += x[j + l] * y[j + l];
-        for (; j < d; j++)
-            sum += x[j] * y[j];
-    } else {
-        const int8_t *y = (const int8_t *)row + (size_t)head * d;
-        for (; j + 8 <= d; j += 8)
-            for (int l = 0; l < 8; l++)
-                part[l] += x[j + l] * (float)y[j + l];
-        for (; j < d; j++)
-            sum += x[j] * (float)y[j];
-    }
+    for (; j + 8 <= d; j += 8)
+        for (int l = 0; l < 8; l++)
+            part[l] += x[j + l] * (float)y[j + l];
+    for (; j < d; j++)
+        sum += x[j] * (float)y[j];
     for (int l = 0; l < 8; l++)
         sum += part[l];
-    if (format == SX_KV_I8) {
-        float scale;
-        memcpy(&scale, row + 2 * (size_t)kv_heads * d + (size_t)head * sizeof scale, sizeof scale);
-        sum *= scale;
-    }
-    return sum;
+    memcpy(&scale, row + 2 * (size_t)kv_heads * d + (size_t)head * sizeof scale, sizeof scale);
+    return sum * scale;
 }
 
 static void row_add(float *out, const char *row, sx_kv_format format, int head, int kv_heads, int d,
@@ -69,10 +59,7 @@ SX_DECL_GATHER_ATTENTION(sx_gather_attention_c)
 
         for (int t = 0; t < n_own; t++, at++) { /* its own causal tokens */
             const float *key = own_k + (size_t)t * own_stride + (size_t)kv * d;
-            float dot = 0.0f;
-            for (int j = 0; j < d; j++)
-                dot += query[j] * key[j];
-            p[at] = dot * scale;
+            p[at] = sx_dot(query, key, d) * scale;
             top = fmaxf(top, p[at]);
         }
         for (int r = 0; r < n_runs; r++) /* the tokens of the selected blocks */

@@ -1,4 +1,5 @@
 /* head_norm_rope.c: per-head normalisation of q or k and, in window layers, the rotary embedding. */
+#include "kernels/cpu/dot.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -12,10 +13,7 @@ SX_DECL_HEAD_NORM_ROPE(sx_head_norm_rope_c)
         const float *sine = rope ? cosine + half : NULL;
         for (int h = 0; h < heads; h++) {
             float *v = x + (size_t)i * stride + (size_t)h * d;
-            float sum = 0.0f;
-            for (int j = 0; j < d; j++)
-                sum += v[j] * v[j];
-            float r = 1.0f / sqrtf(sum / (float)d + eps);
+            float r = 1.0f / sqrtf(sx_dot(v, v, d) / (float)d + eps);
             for (int j = 0; j < d; j++)
                 v[j] = v[j] * r * weight[j];
             if (!rope)

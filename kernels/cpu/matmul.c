@@ -1,4 +1,5 @@
 /* matmul.c: dense products, the reference: a matrix as it came, one dot product an element. */
+#include "kernels/cpu/dot.h"
 #include "kernels/kernels.h"
 
 #include <stdlib.h>
@@ -45,11 +46,8 @@ SX_DECL_MATMUL(sx_matmul_c)
     (void)stream;
     for (int i = 0; i < n; i++)
         for (int r = 0; r < w->rows; r++) {
-            const float *a = x + (size_t)i * w->cols, *b = w->w + (size_t)r * w->cols;
             float *out = y + (size_t)i * w->rows + r;
-            float dot = 0.0f;
-            for (int c = 0; c < w->cols; c++)
-                dot += a[c] * b[c];
+            float dot = sx_dot(x + (size_t)i * w->cols, w->w + (size_t)r * w->cols, w->cols);
             *out = accumulate ? *out + dot : dot;
         }
     return true;

@@ -3,6 +3,7 @@
 #ifndef SX_SIMD_H
 #define SX_SIMD_H
 
+#include <immintrin.h>
 #include <stdint.h>
 
 typedef float vf __attribute__((vector_size(SX_LANES * 4), aligned(4), may_alias));
@@ -18,12 +19,13 @@ static inline void v_store(float *p, vf x)
     *(vf *)p = x;
 }
 
-static inline vf v_set(float s)
+static inline vf v_set(float s) /* a loop over lanes does not become a broadcast in gcc 12 */
 {
-    vf r;
-    for (int l = 0; l < SX_LANES; l++)
-        r[l] = s;
-    return r;
+#if SX_LANES == 16
+    return (vf)_mm512_set1_ps(s);
+#else
+    return (vf)_mm256_set1_ps(s);
+#endif
 }
 
 static inline vf v_select(vi mask, vf yes, vf no) /* mask lanes are 0 or -1 */

@@ -1,4 +1,5 @@
 /* window_attention.c: causal attention inside a sliding window, segment by segment. */
+#include "kernels/cpu/dot.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -25,12 +26,9 @@ SX_DECL_WINDOW_ATTENTION(sx_window_attention_c)
                 int first = i - window + 1 > segment_start[s] ? i - window + 1 : segment_start[s];
                 float top = -INFINITY, sum = 0.0f;
                 for (int j = first; j <= i; j++) { /* scores of the keys this query may see */
-                    const float *key = k + (size_t)j * stride + column;
-                    float dot = 0.0f;
-                    for (int c = 0; c < d; c++)
-                        dot += query[c] * key[c];
-                    work[j - first] = dot * scale;
-                    top = fmaxf(top, dot * scale);
+                    float s = sx_dot(query, k + (size_t)j * stride + column, d) * scale;
+                    work[j - first] = s;
+                    top = fmaxf(top, s);
                 }
                 for (int j = 0; j <= i - first; j++)
                     sum += work[j] = expf(work[j] - top);
