@@ -147,7 +147,7 @@ static void on_text(const sx_reply *reply, void *user)
 static int ask_one(sx_cli *cli, sx_session *session, const char *text)
 {
     sx_answer_view view = {.terminal = &cli->out, .top = cli->options.top};
-    sx_question question = {.text = text, .top = cli->options.top, .attention = cli->options.attention,
+    sx_request question = {.text = text, .top = cli->options.top, .attention = cli->options.attention,
                             .user = &view};
     const sx_engine_info *model = sx_session_model(session);
     sx_reply reply = {0};

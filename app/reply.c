@@ -35,7 +35,7 @@ typedef struct details {
 
 typedef struct asking {
     sx_session *session;
-    const sx_question *question;
+    const sx_request *question;
     sx_reply *reply;
     sx_failure *failure;
     int rc; /* of the event callback */
@@ -290,7 +290,7 @@ static int keep_spans(sx_reply *reply, sx_session *s, const sx_rank_span *ranked
     return 0;
 }
 
-static int rank_reply(sx_reply *reply, sx_session *s, const sx_question *question,
+static int rank_reply(sx_reply *reply, sx_session *s, const sx_request *question,
                       const sx_block_weight *weights, size_t n_weights, sx_failure *failure)
 {
     size_t n = n_weights < MAX_BLOCKS ? n_weights : MAX_BLOCKS, n_spans;
@@ -397,7 +397,7 @@ static int on_event(const sx_event *event, void *user)
     return a->rc < 0;
 }
 
-int sx_session_ask(sx_session *s, const sx_question *question, sx_reply *reply, sx_failure *failure)
+int sx_session_ask(sx_session *s, const sx_request *question, sx_reply *reply, sx_failure *failure)
 {
     asking a = {.session = s, .question = question, .reply = reply, .failure = failure};
     sx_ask_options options = {.attention = question->attention};

@@ -89,7 +89,7 @@ void sx_reply_clear(sx_reply *reply); /* frees what it points to */
 /* The answer as it may be shown: the source's own bytes where it is a quotation. For free(). */
 char *sx_reply_answer(const sx_reply *reply);
 
-typedef struct sx_question {
+typedef struct sx_request {
     const char *text;
     uint32_t top;             /* spans wanted; the reply may hold a few more, for quotations */
     sx_attention attention;
@@ -97,9 +97,9 @@ typedef struct sx_question {
     void (*on_read)(const sx_reply *reply, void *user);
     void (*on_text)(const sx_reply *reply, void *user);
     void *user;
-} sx_question;
+} sx_request;
 /* reply is cleared first, the caller's for sx_reply_clear(), and must not outlive the session. */
-int sx_session_ask(sx_session *session, const sx_question *question, sx_reply *reply,
+int sx_session_ask(sx_session *session, const sx_request *question, sx_reply *reply,
                    sx_failure *failure);
 
 #endif
