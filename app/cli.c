@@ -12,8 +12,8 @@
 static atomic_bool stop;
 static volatile sig_atomic_t quiet, on_tty;
 
-/* The first signal is acknowledged from here, so at once; the second ends the program, which is safe
- * at any moment (encoder.c, the catalogue's transactions). */
+/* The first signal is acknowledged from here, so at once; the second ends the program, which is
+ * safe at any moment (encoder.c, the catalogue's transactions). */
 static void on_signal(int number)
 {
     static const char tty[] = "\r\x1b[Kstopping, what is done is kept\n";
@@ -52,18 +52,28 @@ int sx_cli_session(sx_cli *cli, bool with_weights, sx_session **out)
 {
     const sx_options *o = &cli->options;
     sx_session_options session = {
-        .index = {.repository = o->repository != NULL ? o->repository : ".", .cache_root = o->cache,
-                  .queries_dir = cli->queries, .allow_outside = o->allow_outside, .threads = o->threads},
-        .engine = {.model_dir = cli->model, .threads = o->threads, .device = o->device,
+        .index = {.repository = o->repository != NULL ? o->repository : ".",
+                  .cache_root = o->cache,
+                  .queries_dir = cli->queries,
+                  .allow_outside = o->allow_outside,
+                  .threads = o->threads},
+        .engine = {.model_dir = cli->model,
+                   .threads = o->threads,
+                   .device = o->device,
                    .tokenizer_only = !with_weights},
-        .kv_budget = o->kv_budget, .confine = true, .stop = cli->stop,
-        .progress = show_progress, .user = cli};
+        .kv_budget = o->kv_budget,
+        .confine = true,
+        .stop = cli->stop,
+        .progress = show_progress,
+        .user = cli};
 
     if (cli->model == NULL)
         return sx_fail(&cli->failure, SX_DOMAIN_MODEL, -ENOENT,
-                       "E-MODEL-MISSING: no model was found; nothing was done; install one or give --model DIR");
+                       "E-MODEL-MISSING: no model was found; nothing was done; install one or give "
+                       "--model DIR");
     if (cli->queries == NULL)
-        return sx_fail(&cli->failure, SX_DOMAIN_MODEL, -EIO, "E-QUERIES-MISSING: the program's queries "
+        return sx_fail(&cli->failure, SX_DOMAIN_MODEL, -EIO,
+                       "E-QUERIES-MISSING: the program's queries "
                        "were not found; nothing was done; install it again");
     return sx_session_open(out, &session, &cli->failure);
 }
@@ -71,8 +81,8 @@ int sx_cli_session(sx_cli *cli, bool with_weights, sx_session **out)
 static int run(sx_cli *cli)
 {
     static int (*const commands[])(sx_cli *) = {
-        [SX_COMMAND_INDEX] = sx_command_index, [SX_COMMAND_ASK] = sx_command_ask,
-        [SX_COMMAND_DEF] = sx_command_def, [SX_COMMAND_REFS] = sx_command_refs,
+        [SX_COMMAND_INDEX] = sx_command_index,   [SX_COMMAND_ASK] = sx_command_ask,
+        [SX_COMMAND_DEF] = sx_command_def,       [SX_COMMAND_REFS] = sx_command_refs,
         [SX_COMMAND_STATUS] = sx_command_status, [SX_COMMAND_FORGET] = sx_command_forget,
         [SX_COMMAND_DOCTOR] = sx_command_doctor};
 
@@ -105,7 +115,8 @@ int main(int argc, char **argv)
     if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = sx_fail(&cli.failure, SX_DOMAIN_PROGRAM, -EIO,
                      "E-OUTPUT: standard output could not be written: %s; what was read is kept; "
-                     "make room", strerror(errno));
+                     "make room",
+                     strerror(errno));
     if (rc < 0) {
         fflush(stdout);
         fprintf(stderr, "sparsex: %s\n", cli.failure.text);

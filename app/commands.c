@@ -9,7 +9,7 @@
 
 enum { LOCK_WAIT_MS = 5000 };
 
-/* ---- what could not be read ---------------------------------------------------------------------- */
+/* ---- what could not be read ----------------------------------------------------------------- */
 
 typedef struct damage {
     sx_skip skip;
@@ -33,32 +33,38 @@ static int count_damage(const char *path, sx_skip skip, uint64_t size, void *use
 
 void sx_cli_note_damage(sx_cli *cli, sx_session *session)
 {
-    static const char *const names[SX_SKIP_COUNT] = {
-        [SX_SKIP_MISSING] = "E-OBJECT-MISSING", [SX_SKIP_CORRUPT] = "E-OBJECT-BAD",
-        [SX_SKIP_TREE_DEEP] = "E-TREE-DEEP", [SX_SKIP_TREE_HUGE] = "E-TREE-HUGE"};
+    static const char *const names[SX_SKIP_COUNT] = {[SX_SKIP_MISSING] = "E-OBJECT-MISSING",
+                                                     [SX_SKIP_CORRUPT] = "E-OBJECT-BAD",
+                                                     [SX_SKIP_TREE_DEEP] = "E-TREE-DEEP",
+                                                     [SX_SKIP_TREE_HUGE] = "E-TREE-HUGE"};
     damage d = {0};
 
     if (!sx_session_commit(session)->damaged)
         return;
     cli->exit_code = SX_EXIT_SKIPPED;
-    if (sx_index_skipped(sx_session_index(session), sx_session_commit(session), count_damage, &d, NULL,
-                         0) < 0 || d.n == 0)
-        fputs("sparsex: E-OBJECT-BAD: part of the repository could not be read; the rest is indexed; "
-              "run `git fsck`\n", stderr);
+    if (sx_index_skipped(sx_session_index(session), sx_session_commit(session), count_damage, &d,
+                         NULL, 0) < 0 ||
+        d.n == 0)
+        fputs(
+            "sparsex: E-OBJECT-BAD: part of the repository could not be read; the rest is indexed; "
+            "run `git fsck`\n",
+            stderr);
     else
-        fprintf(stderr, "sparsex: %s: %llu path%s could not be read, the first is %s; the rest is indexed; "
-                "see `sparsex status`, run `git fsck`\n", names[d.skip], (unsigned long long)d.n,
-                d.n == 1 ? "" : "s", d.path);
+        fprintf(stderr,
+                "sparsex: %s: %llu path%s could not be read, the first is %s; the rest is indexed; "
+                "see `sparsex status`, run `git fsck`\n",
+                names[d.skip], (unsigned long long)d.n, d.n == 1 ? "" : "s", d.path);
 }
 
-/* ---- index, status, forget ------------------------------------------------------------------------- */
+/* ---- index, status, forget ------------------------------------------------------------------ */
 
 static int put_json(sx_cli *cli, bool ok)
 {
     if (ok)
         return 0;
-    return sx_fail(&cli->failure, SX_DOMAIN_PROGRAM, -ENOMEM,
-                   "E-MEMORY: the result could not be written as JSON; what was read is kept; try again");
+    return sx_fail(
+        &cli->failure, SX_DOMAIN_PROGRAM, -ENOMEM,
+        "E-MEMORY: the result could not be written as JSON; what was read is kept; try again");
 }
 
 static int show_overview(sx_cli *cli, sx_session *session, bool indexed, double index_ms)
@@ -66,8 +72,10 @@ static int show_overview(sx_cli *cli, sx_session *session, bool indexed, double 
     sx_index_status status;
     sx_overview overview = {.repository = sx_index_repository(sx_session_index(session)),
                             .directory = sx_index_directory(sx_session_index(session)),
-                            .commit = sx_session_commit(session), .model = sx_session_model(session),
-                            .status = indexed ? &status : NULL, .index_ms = index_ms};
+                            .commit = sx_session_commit(session),
+                            .model = sx_session_model(session),
+                            .status = indexed ? &status : NULL,
+                            .index_ms = index_ms};
     int rc = indexed ? sx_session_status(session, &status, &cli->failure) : 0;
 
     if (rc < 0)
@@ -113,8 +121,10 @@ out:
 
 int sx_command_forget(sx_cli *cli)
 {
-    sx_index_options index = {.repository = cli->options.repository, .cache_root = cli->options.cache,
-                              .queries_dir = cli->queries, .allow_outside = cli->options.allow_outside};
+    sx_index_options index = {.repository = cli->options.repository,
+                              .cache_root = cli->options.cache,
+                              .queries_dir = cli->queries,
+                              .allow_outside = cli->options.allow_outside};
     uint64_t freed = 0;
     char bytes[32], name[512];
     int rc = sx_index_forget(&index, &freed, cli->failure.text, sizeof cli->failure.text);
@@ -132,7 +142,7 @@ int sx_command_forget(sx_cli *cli)
     return 0;
 }
 
-/* ---- ask ------------------------------------------------------------------------------------------- */
+/* ---- ask ------------------------------------------------------------------------------------ */
 
 static void on_read(const sx_reply *reply, void *user)
 {
@@ -147,8 +157,8 @@ static void on_text(const sx_reply *reply, void *user)
 static int ask_one(sx_cli *cli, sx_session *session, const char *text)
 {
     sx_answer_view view = {.terminal = &cli->out, .top = cli->options.top};
-    sx_request question = {.text = text, .top = cli->options.top, .attention = cli->options.attention,
-                            .user = &view};
+    sx_request question = {
+        .text = text, .top = cli->options.top, .attention = cli->options.attention, .user = &view};
     const sx_engine_info *model = sx_session_model(session);
     sx_reply reply = {0};
     int rc;
@@ -160,9 +170,9 @@ static int ask_one(sx_cli *cli, sx_session *session, const char *text)
     if ((rc = sx_session_ask(session, &question, &reply, &cli->failure)) < 0)
         goto out;
     if (cli->options.json)
-        rc = put_json(cli, sx_output_reply_json(stdout, &reply, text,
-                                                sx_index_repository(sx_session_index(session)),
-                                                sx_session_commit(session)->hex, model, cli->options.top));
+        rc = put_json(cli, sx_output_reply_json(
+                               stdout, &reply, text, sx_index_repository(sx_session_index(session)),
+                               sx_session_commit(session)->hex, model, cli->options.top));
     else
         sx_answer_view_end(&view, &reply, model);
 out:
@@ -185,9 +195,10 @@ static int read_batch(sx_cli *cli, char **text, size_t *n)
     *n = 0;
     sx_display_name(shown, sizeof shown, name);
     if (file == NULL)
-        return sx_fail(&cli->failure, SX_DOMAIN_PROGRAM, -ENOENT,
-                       "E-USAGE: the questions cannot be read: %s, %s; nothing was asked; name a file",
-                       strerror(errno), shown);
+        return sx_fail(
+            &cli->failure, SX_DOMAIN_PROGRAM, -ENOENT,
+            "E-USAGE: the questions cannot be read: %s, %s; nothing was asked; name a file",
+            strerror(errno), shown);
     while (rc == 0 && (got = getline(&line, &cap, file)) >= 0) {
         char *longer;
 
@@ -199,7 +210,8 @@ static int read_batch(sx_cli *cli, char **text, size_t *n)
             char what[512];
 
             snprintf(what, sizeof what, "%.400s", cli->failure.text);
-            rc = sx_fail(&cli->failure, SX_DOMAIN_PROGRAM, rc, "%s (line %zu of %s)", what, *n + 1, shown);
+            rc = sx_fail(&cli->failure, SX_DOMAIN_PROGRAM, rc, "%s (line %zu of %s)", what, *n + 1,
+                         shown);
             break;
         }
         if ((longer = realloc(*text, length + (size_t)got + 1)) == NULL) {
@@ -214,7 +226,8 @@ static int read_batch(sx_cli *cli, char **text, size_t *n)
     }
     if (rc == 0 && ferror(file))
         rc = sx_fail(&cli->failure, SX_DOMAIN_PROGRAM, -EINVAL,
-                     "E-USAGE: the questions cannot be read: %s; nothing was asked; name a file", shown);
+                     "E-USAGE: the questions cannot be read: %s; nothing was asked; name a file",
+                     shown);
     free(line);
     if (file != stdin)
         fclose(file);

@@ -9,11 +9,11 @@
 
 typedef struct sx_cli {
     sx_options options;
-    sx_terminal out;         /* standard output */
+    sx_terminal out; /* standard output */
     sx_progress_line progress;
-    char *model, *queries;   /* directories; NULL: not found */
+    char *model, *queries; /* directories; NULL: not found */
     atomic_bool *stop;
-    int exit_code;           /* of a command that succeeded */
+    int exit_code; /* of a command that succeeded */
     sx_failure failure;
 } sx_cli;
 

@@ -1,6 +1,6 @@
 /* doctor.c: what this machine offers, one line each.
- * Must not know repositories. It is the one file of app/ that names the libraries of the others, for
- * their versions. */
+ * Must not know repositories. It is the one file of app/ that names the libraries of the others,
+ * for their versions. */
 #include "app/commands.h"
 #include "app/sandbox.h"
 
@@ -21,7 +21,8 @@ typedef struct report {
     json_t *json; /* NULL: for people */
 } report;
 
-static void tell(report *r, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void tell(report *r, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static void tell(report *r, const char *key, const char *format, ...)
 {
@@ -57,7 +58,8 @@ static void tell_processor(report *r)
 /* The nearest directory above the cache that exists tells whether it can be made. */
 static int tell_cache(report *r)
 {
-    const char *wanted = r->cli->options.cache, *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *wanted = r->cli->options.cache, *xdg = getenv("XDG_CACHE_HOME"),
+               *home = getenv("HOME");
     char path[4096], above[4096], *slash;
     struct stat st;
 
@@ -71,20 +73,23 @@ static int tell_cache(report *r)
         bool ours = st.st_uid == geteuid() && (st.st_mode & 022) == 0;
 
         tell(r, "cache", "%s, mode %04o%s%s", path, st.st_mode & 07777,
-             ours ? "" : ", owned or writable by others: refused", access(path, W_OK) == 0 ? "" : ", not writable");
+             ours ? "" : ", owned or writable by others: refused",
+             access(path, W_OK) == 0 ? "" : ", not writable");
         return ours && access(path, W_OK) == 0 ? 0 : -EIO;
     }
     snprintf(above, sizeof above, "%s", path);
     while (access(above, F_OK) != 0 && (slash = strrchr(above, '/')) != NULL && slash != above)
         *slash = '\0';
-    tell(r, "cache", "%s, %s", path, access(above, W_OK) == 0 ? "made when needed" : "cannot be made");
+    tell(r, "cache", "%s, %s", path,
+         access(above, W_OK) == 0 ? "made when needed" : "cannot be made");
     return access(above, W_OK) == 0 ? 0 : -EIO;
 }
 
 static int tell_model(report *r)
 {
     sx_engine *engine = NULL;
-    sx_engine_options options = {.model_dir = r->cli->model, .threads = r->cli->options.threads,
+    sx_engine_options options = {.model_dir = r->cli->model,
+                                 .threads = r->cli->options.threads,
                                  .device = r->cli->options.device};
     char err[1024] = "";
     int rc;
@@ -123,13 +128,15 @@ int sx_command_doctor(sx_cli *cli)
         tell(&r, "queries", "not found: install the program again");
     cache = tell_cache(&r);
     if (abi > 0)
-        tell(&r, "landlock", "version %d%s", abi, sx_sandbox_wanted() ? "" : ", switched off by SPARSEX_SANDBOX");
+        tell(&r, "landlock", "version %d%s", abi,
+             sx_sandbox_wanted() ? "" : ", switched off by SPARSEX_SANDBOX");
     else
         tell(&r, "landlock", "not in this kernel: files are protected by their rights only");
     tell(&r, "seccomp", "%s%s", sx_sandbox_has_seccomp() ? "yes" : "not in this kernel",
          sx_sandbox_wanted() ? "" : ", switched off by SPARSEX_SANDBOX");
-    tell(&r, "libraries", "libgit2 %d.%d.%d, SQLite %s, jansson %s, utf8proc %s, libseccomp %u.%u.%u", major,
-         minor, patch, sqlite3_libversion(), jansson_version_str(), utf8proc_version(), seccomp->major,
+    tell(&r, "libraries",
+         "libgit2 %d.%d.%d, SQLite %s, jansson %s, utf8proc %s, libseccomp %u.%u.%u", major, minor,
+         patch, sqlite3_libversion(), jansson_version_str(), utf8proc_version(), seccomp->major,
          seccomp->minor, seccomp->micro);
     if (r.json != NULL) {
         json_dumpf(r.json, stdout, JSON_INDENT(2));
@@ -141,6 +148,7 @@ int sx_command_doctor(sx_cli *cli)
                        "E-MODEL: the model cannot be used; nothing was changed; see above");
     if (cache < 0)
         return sx_fail(&cli->failure, SX_DOMAIN_REPOSITORY, cache,
-                       "E-CACHE: the cache directory cannot be used; nothing was changed; see above, or give --cache DIR");
+                       "E-CACHE: the cache directory cannot be used; nothing was changed; see "
+                       "above, or give --cache DIR");
     return 0;
 }

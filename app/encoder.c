@@ -1,8 +1,8 @@
 /* encoder.c: the catalogue's segments -> the engine -> rows in the slabs -> extents.
  *
  * Kill-safe by order alone: rows are written behind everything referenced, made durable, and only
- * then referenced, a batch at least every second. What a killed run left unreferenced is overwritten.
- * Must not know how questions are answered. */
+ * then referenced, a batch at least every second. What a killed run left unreferenced is
+ * overwritten. Must not know how questions are answered. */
 #include "app/session_private.h"
 
 #include "app/terminal.h"
@@ -19,7 +19,7 @@ static const uint64_t DISK_MARGIN = (uint64_t)16 << 20; /* catalogue, journal */
 typedef struct encoding {
     sx_session *session;
     sx_failure *failure;
-    int rc;                       /* of source or sink: counts more than sx_encode's own */
+    int rc; /* of source or sink: counts more than sx_encode's own */
     pthread_mutex_t lock;
     sx_segment_cursor *cursor;
     sx_slab *landmarks, *kv;
@@ -29,7 +29,7 @@ typedef struct encoding {
     size_t n_extents;
     bool kv_dirty;
     double flushed_ms;
-    char last_path[4096];         /* to count files */
+    char last_path[4096]; /* to count files */
     sx_progress progress;
 } encoding;
 
@@ -104,14 +104,16 @@ static int source(sx_encode_input *in, void *user)
 static int write_segment(encoding *e, const sx_encode_output *out)
 {
     uint32_t layers = e->session->info->n_global;
-    int64_t landmark_rows = (int64_t)out->n_blocks * layers, kv_rows = (int64_t)out->n_tokens * layers;
+    int64_t landmark_rows = (int64_t)out->n_blocks * layers,
+            kv_rows = (int64_t)out->n_tokens * layers;
     sx_extent *extent = &e->extents[e->n_extents];
     char *err = e->failure->text;
     size_t errlen = sizeof e->failure->text;
     int rc;
 
     *extent = (sx_extent){out->id, e->landmark_end, -1};
-    rc = sx_slab_write(e->landmarks, e->landmark_end, out->landmarks, (size_t)landmark_rows, err, errlen);
+    rc = sx_slab_write(e->landmarks, e->landmark_end, out->landmarks, (size_t)landmark_rows, err,
+                       errlen);
     if (rc < 0)
         return encoding_failed(e, SX_DOMAIN_MODEL, rc);
     if (e->kv_end + kv_rows <= e->kv_limit) {
@@ -184,11 +186,12 @@ static int plan_room(encoding *e, uint64_t blocks)
     room = (uint64_t)fs.f_bavail * fs.f_frsize;
     if (landmarks + DISK_MARGIN > room) {
         e->rc = -ENOSPC;
-        return sx_fail(e->failure, SX_DOMAIN_MODEL, -ENOSPC,
-                       "E-DISK-FULL: %s needed for landmarks, %s free on the cache's disk; what was "
-                       "read before is kept; make room or give --cache DIR",
-                       sx_text_bytes(need, sizeof need, landmarks + DISK_MARGIN),
-                       sx_text_bytes(have, sizeof have, room));
+        return sx_fail(
+            e->failure, SX_DOMAIN_MODEL, -ENOSPC,
+            "E-DISK-FULL: %s needed for landmarks, %s free on the cache's disk; what was "
+            "read before is kept; make room or give --cache DIR",
+            sx_text_bytes(need, sizeof need, landmarks + DISK_MARGIN),
+            sx_text_bytes(have, sizeof have, room));
     }
     room -= landmarks + DISK_MARGIN;
     if (budget == UINT64_MAX) {
@@ -210,7 +213,8 @@ static int open_slabs(encoding *e)
     int rc = -ENOMEM;
 
     if (landmarks != NULL && kv != NULL &&
-        (rc = sx_slab_open(&e->landmarks, landmarks, s->info->landmark_row, true, err, errlen)) == 0)
+        (rc = sx_slab_open(&e->landmarks, landmarks, s->info->landmark_row, true, err, errlen)) ==
+            0)
         rc = sx_slab_open(&e->kv, kv, s->info->kv_row, true, err, errlen);
     free(landmarks);
     free(kv);
@@ -246,7 +250,8 @@ int sx_session_encode(sx_session *s, sx_failure *failure)
         goto out;
     }
     e->flushed_ms = sx_clock_ms();
-    rc = sx_encode(s->engine, source, sink, e, s->options.stop, failure->text, sizeof failure->text);
+    rc = sx_encode(s->engine, source, sink, e, s->options.stop, failure->text,
+                   sizeof failure->text);
     if (e->rc < 0)
         rc = e->rc;
     else if (rc < 0)

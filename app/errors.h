@@ -10,7 +10,7 @@ typedef enum sx_exit {
     SX_EXIT_REPOSITORY = 4, /* the repository is refused */
     SX_EXIT_MODEL = 5,      /* the model is refused */
     SX_EXIT_STORAGE = 6,
-    SX_EXIT_ROOM = 7,       /* memory or disk short */
+    SX_EXIT_ROOM = 7, /* memory or disk short */
     SX_EXIT_CANCELLED = 8,
     SX_EXIT_BUSY = 9,
     SX_EXIT_BUG = 70

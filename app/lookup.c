@@ -11,9 +11,9 @@
 enum { LOCK_WAIT_MS = 5000, NEAR = 5 };
 
 typedef struct places {
-    sx_place *rows;  /* path, name, scope, kind, line: ours */
-    int64_t *blobs;  /* of each row */
-    uint32_t *ends;  /* of each row: behind its signature; 0: its whole line */
+    sx_place *rows; /* path, name, scope, kind, line: ours */
+    int64_t *blobs; /* of each row */
+    uint32_t *ends; /* of each row: behind its signature; 0: its whole line */
     size_t n, cap;
     int rc;
 } places;
@@ -58,8 +58,8 @@ static sx_place *add_place(places *p, const char *path, const char *name, const 
     p->blobs[p->n] = blob;
     p->ends[p->n] = end;
     row = &p->rows[p->n++];
-    *row = (sx_place){.path = strdup(path), .name = strdup(name), .scope = strdup(scope),
-                      .kind = strdup(kind)};
+    *row = (sx_place){
+        .path = strdup(path), .name = strdup(name), .scope = strdup(scope), .kind = strdup(kind)};
     if (row->path == NULL || row->name == NULL || row->scope == NULL || row->kind == NULL) {
         p->rc = -ENOMEM;
         return NULL;
@@ -69,7 +69,8 @@ static sx_place *add_place(places *p, const char *path, const char *name, const 
 
 static int take_definition(const sx_definition_row *d, void *user)
 {
-    sx_place *place = add_place(user, d->path, d->name, d->scope, d->kind, d->blob_id, d->signature_end);
+    sx_place *place = add_place(user, d->path, d->name, d->scope, d->kind, d->blob_id,
+                                d->signature_end);
 
     if (place == NULL)
         return -ENOMEM;
@@ -134,7 +135,7 @@ static int read_lines(places *p, sx_index *index)
     return rc;
 }
 
-/* ---- names close to one that is not there ------------------------------------------------------------ */
+/* ---- names close to one that is not there --------------------------------------------------- */
 
 typedef struct near_names {
     const char *name;
@@ -177,18 +178,20 @@ static void note_not_found(sx_cli *cli, sx_session *session, const char *what)
     char name[256];
 
     fprintf(stderr, "no %s named %s", what, sx_display_name(name, sizeof name, cli->options.name));
-    if (sx_definitions_all(sx_session_index(session), sx_session_commit(session), take_near, &near, NULL,
-                           0) >= 0 && near.n > 0) {
+    if (sx_definitions_all(sx_session_index(session), sx_session_commit(session), take_near, &near,
+                           NULL, 0) >= 0 &&
+        near.n > 0) {
         fputs("; defined are ", stderr);
         for (size_t i = 0; i < near.n; i++)
-            fprintf(stderr, "%s%s", i > 0 ? ", " : "", sx_display_name(name, sizeof name, near.found[i]));
+            fprintf(stderr, "%s%s", i > 0 ? ", " : "",
+                    sx_display_name(name, sizeof name, near.found[i]));
     }
     putc('\n', stderr);
     for (size_t i = 0; i < near.n; i++)
         free(near.found[i]);
 }
 
-/* ---- the commands ------------------------------------------------------------------------------------- */
+/* ---- the commands --------------------------------------------------------------------------- */
 
 static int look_up(sx_cli *cli, bool references)
 {
@@ -199,15 +202,16 @@ static int look_up(sx_cli *cli, bool references)
     int rc;
 
     if ((rc = sx_cli_session(cli, false, &session)) < 0 ||
-        (rc = sx_session_prepare(session, cli->options.rev, SX_DEPTH_CATALOG, LOCK_WAIT_MS, failure)) < 0)
+        (rc = sx_session_prepare(session, cli->options.rev, SX_DEPTH_CATALOG, LOCK_WAIT_MS,
+                                 failure)) < 0)
         goto out;
     sx_progress_clear(&cli->progress);
     rc = references ? sx_references_named(sx_session_index(session), sx_session_commit(session),
                                           cli->options.name, take_reference, &found, failure->text,
                                           sizeof failure->text)
                     : sx_definitions_named(sx_session_index(session), sx_session_commit(session),
-                                           cli->options.name, take_definition, &found, failure->text,
-                                           sizeof failure->text);
+                                           cli->options.name, take_definition, &found,
+                                           failure->text, sizeof failure->text);
     if (rc >= 0)
         rc = found.rc < 0 ? found.rc : read_lines(&found, sx_session_index(session));
     if (rc < 0) {

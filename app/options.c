@@ -116,8 +116,8 @@ static int usage(sx_failure *failure, const char *what, const char *word, const 
 {
     char safe[256];
 
-    return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL, "E-USAGE: %s '%s'; nothing was done; %s", what,
-                   shown(safe, sizeof safe, word), advice);
+    return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL, "E-USAGE: %s '%s'; nothing was done; %s",
+                   what, shown(safe, sizeof safe, word), advice);
 }
 
 /* A whole decimal number, with a size suffix where asked for. */
@@ -152,7 +152,8 @@ static int parse_number(const char *option, const char *text, uint64_t low, uint
 
 static int parse_attention(const char *text, sx_attention *out, sx_failure *failure)
 {
-    static const char *const names[] = {[SX_ATTENTION_SPARSE] = "sparse", [SX_ATTENTION_DENSE] = "dense",
+    static const char *const names[] = {[SX_ATTENTION_SPARSE] = "sparse",
+                                        [SX_ATTENTION_DENSE] = "dense",
                                         [SX_ATTENTION_WINDOW] = "window"};
 
     for (int i = 0; i < 3; i++) {
@@ -182,7 +183,8 @@ typedef struct option {
 static int take_rev(sx_options *o, const char *value, sx_failure *failure)
 {
     o->rev = value;
-    return *value != '\0' ? 0 : usage(failure, "no revision:", value, "name a commit, branch or tag");
+    return *value != '\0' ? 0
+                          : usage(failure, "no revision:", value, "name a commit, branch or tag");
 }
 
 static int take_batch(sx_options *o, const char *value, sx_failure *failure)
@@ -304,7 +306,8 @@ static int take_option(sx_options *o, int argc, char **argv, int *at, unsigned *
     return usage(failure, "unknown option", word, "see `sparsex help`");
 }
 
-static int take_positionals(sx_options *o, const char *name, char **words, int n, sx_failure *failure)
+static int take_positionals(sx_options *o, const char *name, char **words, int n,
+                            sx_failure *failure)
 {
     int low = 0, high = 1; /* how many words the command takes */
 
@@ -323,7 +326,8 @@ static int take_positionals(sx_options *o, const char *name, char **words, int n
                      : o->command == SX_COMMAND_FORGET ? "name the repository"
                                                        : "give a name");
     if (n > high)
-        return usage(failure, "one argument too many:", words[high], "put quotes around a question");
+        return usage(failure, "one argument too many:", words[high],
+                     "put quotes around a question");
     /* The last of what a command needs is the question or name; what stands before is REPO. */
     if (high == 2) {
         const char *word = words[n - 1];

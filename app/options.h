@@ -29,9 +29,9 @@ typedef struct sx_options { /* strings are argv's or NULL */
     const char *question;   /* ask */
     const char *name;       /* def, refs; help */
     const char *rev, *batch, *device, *model, *cache;
-    uint32_t top;           /* spans to show */
-    int threads;            /* 0: all this process may use */
-    uint64_t kv_budget;     /* bytes */
+    uint32_t top;       /* spans to show */
+    int threads;        /* 0: all this process may use */
+    uint64_t kv_budget; /* bytes */
     sx_attention attention;
     bool json, quiet, now, allow_outside;
 } sx_options;

@@ -46,7 +46,7 @@ static uint32_t line_number(const uint8_t *bytes, size_t at)
     return line;
 }
 
-/* ---- the answer -------------------------------------------------------------------------------------- */
+/* ---- the answer ----------------------------------------------------------------------------- */
 
 static const char *article(const char *noun)
 {
@@ -74,7 +74,8 @@ static void location(char *out, size_t outlen, const sx_span *span, int columns)
         snprintf(lines, sizeof lines, ":%u", span->start_line);
     sx_display_name(path, sizeof path, span->path);
     columns = columns > 0 ? columns - (int)strlen(lines) : 0;
-    sx_text_cut_middle(short_path, sizeof short_path, path, columns > 0 && columns < 8 ? 8 : columns);
+    sx_text_cut_middle(short_path, sizeof short_path, path,
+                       columns > 0 && columns < 8 ? 8 : columns);
     snprintf(out, outlen, "%s%s", short_path, lines);
 }
 
@@ -95,9 +96,11 @@ void sx_answer_view_read(sx_answer_view *view, const sx_reply *reply)
         full_name(name, sizeof name, span);
         fprintf(t->file, "%s`%s`%s is %s %s in ", sx_style_code(t, SX_BOLD), name,
                 sx_style_code(t, SX_PLAIN), article(span->kind), span->kind);
-        /* On a terminal the place goes to a line of its own where it does not fit behind the name. */
+        /* On a terminal the place goes to a line of its own where it does not fit behind the name.
+         */
         location(place, sizeof place, span, t->width > 0 ? t->width - 2 : 0);
-        if (t->width > 0 && sx_text_width(name) + (int)strlen(span->kind) + 12 + sx_text_width(place) > t->width)
+        if (t->width > 0 &&
+            sx_text_width(name) + (int)strlen(span->kind) + 12 + sx_text_width(place) > t->width)
             fputs("\n  ", t->file);
         put_styled(t, SX_ACCENT, place);
     }
@@ -105,7 +108,8 @@ void sx_answer_view_read(sx_answer_view *view, const sx_reply *reply)
     fflush(t->file);
 }
 
-static void put_source_line(const sx_terminal *t, const uint8_t *bytes, size_t n, uint32_t number, int width)
+static void put_source_line(const sx_terminal *t, const uint8_t *bytes, size_t n, uint32_t number,
+                            int width)
 {
     char line[LINE_BYTES];
 
@@ -206,7 +210,9 @@ static void end_answer(sx_answer_view *view, const sx_reply *reply)
     if (view->kind == SX_QUOTE_UNDECIDED && reply->quote.kind == SX_QUOTE_VALUE) {
         text = sx_reply_answer(reply);
         fprintf(t->file, "  %s%s%s\n\n", sx_style_code(t, SX_BOLD),
-                text != NULL ? sx_text_line(line, sizeof line, (const uint8_t *)text, strlen(text), 0) : "",
+                text != NULL
+                    ? sx_text_line(line, sizeof line, (const uint8_t *)text, strlen(text), 0)
+                    : "",
                 sx_style_code(t, SX_PLAIN));
         free(text);
         begin_lines(view, reply);
@@ -251,7 +257,8 @@ static void put_spans(sx_terminal *t, const sx_reply *reply, uint32_t top)
 
         if (place_columns + name_columns > room) {
             name_columns = name_columns < room * 2 / 5 ? name_columns : room * 2 / 5;
-            place_columns = place_columns < room - name_columns ? place_columns : room - name_columns;
+            place_columns = place_columns < room - name_columns ? place_columns
+                                                                : room - name_columns;
         }
     }
     put_styled(t, SX_BOLD, "Read from");
@@ -310,11 +317,13 @@ void sx_answer_view_end(sx_answer_view *view, const sx_reply *reply, const sx_en
     put_spans(t, reply, view->top);
     put_files(t, reply);
     if (reply->read < 0.9995) {
-        snprintf(line, sizeof line, "Only %.0f %% of the repository is read so far.", reply->read * 100);
+        snprintf(line, sizeof line, "Only %.0f %% of the repository is read so far.",
+                 reply->read * 100);
         put_styled(t, SX_WARN, line);
         putc('\n', t->file);
     }
-    snprintf(line, sizeof line, "%s tokens in %s blocks \xc2\xb7 %s \xc2\xb7 load %s, question %s, answer %s",
+    snprintf(line, sizeof line,
+             "%s tokens in %s blocks \xc2\xb7 %s \xc2\xb7 load %s, question %s, answer %s",
              sx_text_count(tokens, sizeof tokens, reply->tokens),
              sx_text_count(blocks, sizeof blocks, reply->blocks), model->device,
              sx_text_duration(load, sizeof load, reply->timing.load),
@@ -324,7 +333,7 @@ void sx_answer_view_end(sx_answer_view *view, const sx_reply *reply, const sx_en
     putc('\n', t->file);
 }
 
-/* ---- definitions and references ---------------------------------------------------------------------- */
+/* ---- definitions and references ------------------------------------------------------------- */
 
 /* Source lines as one: runs of white space, newlines included, become a space. */
 static size_t fold(uint8_t *out, size_t outlen, const uint8_t *bytes, size_t n)
@@ -374,7 +383,7 @@ void sx_output_reference(sx_terminal *terminal, const sx_place *place)
     put_place(terminal, place, what);
 }
 
-/* ---- status and index -------------------------------------------------------------------------------- */
+/* ---- status and index ----------------------------------------------------------------------- */
 
 static void put_label(const sx_terminal *t, const char *label)
 {
@@ -394,7 +403,8 @@ static void put_parts(const sx_terminal *t, uint64_t total, const uint64_t *coun
     for (int i = 0; i < n; i++) {
         if (counts[i] == 0)
             continue;
-        fprintf(t->file, "%s%s %s", separator, sx_text_count(count, sizeof count, counts[i]), name(i));
+        fprintf(t->file, "%s%s %s", separator, sx_text_count(count, sizeof count, counts[i]),
+                name(i));
         separator = ", ";
     }
     putc('\n', t->file);
@@ -430,11 +440,12 @@ void sx_output_overview(sx_terminal *t, const sx_overview *o)
         put_label(t, "Skipped");
         put_parts(t, c->skipped, s->skipped, SX_SKIP_COUNT, skip_name);
         put_label(t, "Text");
-        fprintf(t->file, "%s, %s tokens in %s segments, %s blocks\n", sx_text_bytes(a, sizeof a, c->bytes),
-                sx_text_count(b, sizeof b, c->tokens), sx_text_count(d, sizeof d, c->segments),
-                sx_text_count(e, sizeof e, c->blocks));
+        fprintf(t->file, "%s, %s tokens in %s segments, %s blocks\n",
+                sx_text_bytes(a, sizeof a, c->bytes), sx_text_count(b, sizeof b, c->tokens),
+                sx_text_count(d, sizeof d, c->segments), sx_text_count(e, sizeof e, c->blocks));
         put_label(t, "Names");
-        fprintf(t->file, "%s definitions, %s references\n", sx_text_count(a, sizeof a, c->definitions),
+        fprintf(t->file, "%s definitions, %s references\n",
+                sx_text_count(a, sizeof a, c->definitions),
                 sx_text_count(b, sizeof b, c->references));
         put_label(t, "Read");
         fprintf(t->file, "%.0f %%, keys and values kept for %.0f %%\n",
@@ -442,8 +453,9 @@ void sx_output_overview(sx_terminal *t, const sx_overview *o)
                 c->tokens > 0 ? 100.0 * (double)s->kv_tokens / (double)c->tokens : 100.0);
         put_label(t, "On disk");
         fprintf(t->file, "%s catalogue, %s landmarks, keys and values (%s commit%s)\n",
-                sx_text_bytes(a, sizeof a, s->catalog_bytes), sx_text_bytes(b, sizeof b, s->slab_bytes),
-                sx_text_count(d, sizeof d, s->commits), s->commits == 1 ? "" : "s");
+                sx_text_bytes(a, sizeof a, s->catalog_bytes),
+                sx_text_bytes(b, sizeof b, s->slab_bytes), sx_text_count(d, sizeof d, s->commits),
+                s->commits == 1 ? "" : "s");
     }
     put_label(t, "Kept in");
     fprintf(t->file, "%s\n", sx_display_name(path, sizeof path, o->directory));

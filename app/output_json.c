@@ -61,8 +61,8 @@ static bool put_line(FILE *file, json_t *json)
 static int span_json(json_t *spans, const sx_span *span)
 {
     return json_array_append_new(
-        spans, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:f}", "path", json_name(span->path), "name",
-                         json_name(span->name), "kind", span->kind, "start_line",
+        spans, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:f}", "path", json_name(span->path),
+                         "name", json_name(span->name), "kind", span->kind, "start_line",
                          json_count(span->start_line), "end_line", json_count(span->end_line),
                          "start_byte", json_count(span->start_byte), "end_byte",
                          json_count(span->end_byte), "mass", span->mass));
@@ -79,17 +79,18 @@ bool sx_output_reply_json(FILE *file, const sx_reply *reply, const char *questio
     for (size_t i = 0; rc == 0 && i < reply->n_spans && i < top; i++)
         rc = span_json(spans, &reply->spans[i]);
     for (size_t i = 0; rc == 0 && i < reply->n_files; i++)
-        rc = json_array_append_new(files, json_pack("{s:o, s:f}", "path", json_name(reply->files[i].path),
-                                                    "mass", reply->files[i].mass));
+        rc = json_array_append_new(files,
+                                   json_pack("{s:o, s:f}", "path", json_name(reply->files[i].path),
+                                             "mass", reply->files[i].mass));
     if (rc == 0)
-        json = json_pack("{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:f, s:o, s:O, s:O, s:{s:f, s:f, s:f, s:f}}",
-                         "question", question, "repo", json_name(repository), "commit", commit, "model",
-                         model->name, "device", model->device, "tokens", json_count(reply->tokens),
-                         "blocks", json_count(reply->blocks), "read", reply->read, "answer",
-                         json_bytes((const uint8_t *)answer, strlen(answer), false), "spans", spans,
-                         "files", files, "timing_ms", "index", reply->timing.index, "load",
-                         reply->timing.load, "prefill", reply->timing.prefill, "decode",
-                         reply->timing.decode);
+        json = json_pack(
+            "{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:f, s:o, s:O, s:O, s:{s:f, s:f, s:f, s:f}}",
+            "question", question, "repo", json_name(repository), "commit", commit, "model",
+            model->name, "device", model->device, "tokens", json_count(reply->tokens), "blocks",
+            json_count(reply->blocks), "read", reply->read, "answer",
+            json_bytes((const uint8_t *)answer, strlen(answer), false), "spans", spans, "files",
+            files, "timing_ms", "index", reply->timing.index, "load", reply->timing.load, "prefill",
+            reply->timing.prefill, "decode", reply->timing.decode);
     json_decref(spans);
     json_decref(files);
     free(answer);
@@ -105,11 +106,12 @@ bool sx_output_definitions_json(FILE *file, const sx_place *places, size_t n)
         const sx_place *p = &places[i];
 
         rc = json_array_append_new(
-            array, json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "path", json_name(p->path),
-                             "name", json_name(p->name), "scope", json_name(p->scope), "kind", p->kind,
-                             "start_line", json_count(p->start_line), "end_line", json_count(p->end_line),
-                             "start_byte", json_count(p->start_byte), "end_byte", json_count(p->end_byte),
-                             "signature", json_bytes(p->line, p->n_line, false)));
+            array,
+            json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "path", json_name(p->path),
+                      "name", json_name(p->name), "scope", json_name(p->scope), "kind", p->kind,
+                      "start_line", json_count(p->start_line), "end_line", json_count(p->end_line),
+                      "start_byte", json_count(p->start_byte), "end_byte", json_count(p->end_byte),
+                      "signature", json_bytes(p->line, p->n_line, false)));
     }
     if (rc == 0)
         return put_line(file, array);
@@ -126,10 +128,11 @@ bool sx_output_references_json(FILE *file, const sx_place *places, size_t n)
         const sx_place *p = &places[i];
 
         rc = json_array_append_new(
-            array, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "path", json_name(p->path), "name",
-                             json_name(p->name), "line", json_count(p->start_line), "start_byte",
-                             json_count(p->start_byte), "end_byte", json_count(p->end_byte), "in",
-                             json_name(p->scope), "text", json_bytes(p->line, p->n_line, false)));
+            array,
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "path", json_name(p->path), "name",
+                      json_name(p->name), "line", json_count(p->start_line), "start_byte",
+                      json_count(p->start_byte), "end_byte", json_count(p->end_byte), "in",
+                      json_name(p->scope), "text", json_bytes(p->line, p->n_line, false)));
     }
     if (rc == 0)
         return put_line(file, array);
@@ -141,17 +144,19 @@ bool sx_output_overview_json(FILE *file, const sx_overview *o)
 {
     const sx_commit *c = o->commit;
     const sx_index_status *s = o->status;
-    json_t *json = json_pack("{s:o, s:s, s:b}", "repository", json_name(o->repository), "commit", c->hex,
-                             "indexed", s != NULL);
+    json_t *json = json_pack("{s:o, s:s, s:b}", "repository", json_name(o->repository), "commit",
+                             c->hex, "indexed", s != NULL);
     json_t *classes = json_object(), *skipped = json_object();
     int rc = json == NULL || classes == NULL || skipped == NULL ? -1 : 0;
 
     if (rc == 0 && s != NULL) {
         for (int i = 0; i < SX_CLASS_COUNT; i++)
-            rc |= json_object_set_new(classes, sx_file_class_name((sx_file_class)i), json_count(s->files[i]));
+            rc |= json_object_set_new(classes, sx_file_class_name((sx_file_class)i),
+                                      json_count(s->files[i]));
         for (int i = 1; i < SX_SKIP_COUNT; i++)
             if (s->skipped[i] > 0)
-                rc |= json_object_set_new(skipped, sx_skip_name((sx_skip)i), json_count(s->skipped[i]));
+                rc |= json_object_set_new(skipped, sx_skip_name((sx_skip)i),
+                                          json_count(s->skipped[i]));
         rc |= json_object_set_new(json, "complete", json_boolean(c->complete));
         rc |= json_object_set_new(json, "damaged", json_boolean(c->damaged));
         rc |= json_object_set_new(json, "files", json_count(c->files));
@@ -165,7 +170,9 @@ bool sx_output_overview_json(FILE *file, const sx_overview *o)
         rc |= json_object_set_new(json, "definitions", json_count(c->definitions));
         rc |= json_object_set_new(json, "references", json_count(c->references));
         rc |= json_object_set_new(json, "encoded_tokens", json_count(s->encoded_tokens));
-        rc |= json_object_set_new(json, "read", json_real(c->tokens > 0 ? (double)s->encoded_tokens / (double)c->tokens : 1.0));
+        rc |= json_object_set_new(
+            json, "read",
+            json_real(c->tokens > 0 ? (double)s->encoded_tokens / (double)c->tokens : 1.0));
         rc |= json_object_set_new(json, "kv_tokens", json_count(s->kv_tokens));
         rc |= json_object_set_new(json, "commits", json_count(s->commits));
         rc |= json_object_set_new(json, "catalog_bytes", json_count(s->catalog_bytes));

@@ -22,7 +22,8 @@ static char *directory(const char *root, const char *name)
 static char *in_data_directories(const char *name)
 {
     char executable[PATH_MAX], *slash, *found = NULL;
-    ssize_t n = readlink("/proc/self/exe", executable, sizeof executable - sizeof "/../share/sparsex");
+    ssize_t n = readlink("/proc/self/exe", executable,
+                         sizeof executable - sizeof "/../share/sparsex");
 
     if (n > 0) {
         executable[n] = '\0';
@@ -38,7 +39,8 @@ char *sx_model_directory(const char *wanted)
     const char *named = wanted != NULL ? wanted : getenv("SPARSEX_MODEL");
     char *found;
 
-    if (named != NULL && *named != '\0') /* even where it is no directory: the engine says what is wrong */
+    if (named != NULL &&
+        *named != '\0') /* even where it is no directory: the engine says what is wrong */
         return (found = realpath(named, NULL)) != NULL ? found : strdup(named);
     found = in_data_directories("model");
     return found != NULL ? found : directory(SX_MODEL_DIR, ".");

@@ -5,8 +5,8 @@
 #include <string.h>
 
 enum {
-    MIN_MATCH = 16,        /* folded bytes that make a quotation */
-    MIN_LINE = 4,          /* folded bytes of a whole first line that do */
+    MIN_MATCH = 16, /* folded bytes that make a quotation */
+    MIN_LINE = 4,   /* folded bytes of a whole first line that do */
     MIN_VALUE = 3,
     MAX_REGION = 256 << 10 /* bytes of a span that are searched */
 };
@@ -84,7 +84,8 @@ static size_t line_start(const sx_quote_source *source, size_t at)
 
 static size_t line_end(const sx_quote_source *source, size_t at)
 {
-    const uint8_t *newline = at < source->n ? memchr(source->bytes + at, '\n', source->n - at) : NULL;
+    const uint8_t *newline = at < source->n ? memchr(source->bytes + at, '\n', source->n - at)
+                                            : NULL;
 
     return newline != NULL ? (size_t)(newline - source->bytes) : source->n;
 }
@@ -115,8 +116,8 @@ static size_t region_end(const sx_quote_source *source)
 /* Which whole lines stand for a match that began at `at`: from the beginning of the definition if
  * the match is in its doc comment or signature, and as many as the text has, at least down to the
  * signature's end. */
-static void quote_lines(sx_quote *quote, const sx_quote_source *source, size_t at, size_t matched_end,
-                        size_t text_lines)
+static void quote_lines(sx_quote *quote, const sx_quote_source *source, size_t at,
+                        size_t matched_end, size_t text_lines)
 {
     bool in_doc = at >= source->doc_start && at < source->doc_end;
     bool in_head = in_doc || (at >= source->start && at <= source->signature_end);
@@ -145,7 +146,8 @@ static void quote_lines(sx_quote *quote, const sx_quote_source *source, size_t a
 
 static bool is_value(const sx_quote_source *source, size_t at, size_t end, size_t n)
 {
-    return n >= MIN_VALUE && (at == 0 || !is_word(source->bytes[at - 1]) || !is_word(source->bytes[at])) &&
+    return n >= MIN_VALUE &&
+           (at == 0 || !is_word(source->bytes[at - 1]) || !is_word(source->bytes[at])) &&
            (end >= source->n || !is_word(source->bytes[end]) || !is_word(source->bytes[end - 1]));
 }
 

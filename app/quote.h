@@ -1,10 +1,10 @@
-/* quote.h: is what the model wrote a quotation of the source? Then the source's own lines are printed,
- * never the model's copy of them (it miscopies bytes and stops in the middle of a line).
+/* quote.h: is what the model wrote a quotation of the source? Then the source's own lines are
+ * printed, never the model's copy of them (it miscopies bytes and stops in the middle of a line).
  *
  * The text is compared with the bytes of the spans it may come from, white space folded and comment
- * leaders at the beginning of a line skipped. It is a quotation of lines if at least 16 bytes, or its
- * whole first line, agree from its beginning on; what diverges later does not matter. A shorter text
- * that stands as a whole word in a span is a value, and the line it stands in is its proof.
+ * leaders at the beginning of a line skipped. It is a quotation of lines if at least 16 bytes, or
+ * its whole first line, agree from its beginning on; what diverges later does not matter. A shorter
+ * text that stands as a whole word in a span is a value, and the line it stands in is its proof.
  * Pure: bytes in, offsets out. */
 #ifndef SX_APP_QUOTE_H
 #define SX_APP_QUOTE_H

@@ -51,8 +51,9 @@ static int32_t block_owner(const sx_rank_block *block, const sx_rank_definition 
     size_t first = lower_bound(definitions, n, block->file, block->start_byte);
     int32_t owner = -1;
 
-    for (size_t i = first; i < n && definitions[i].file == block->file &&
-                           definitions[i].boundary < block->end_byte; i++) {
+    for (size_t i = first;
+         i < n && definitions[i].file == block->file && definitions[i].boundary < block->end_byte;
+         i++) {
         if (sx_question_names(question, definitions[i].name))
             return (int32_t)i;
         if (owner < 0)
@@ -103,9 +104,12 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_block *blocks, size_t n_
         const sx_rank_block *block = &blocks[i];
         int32_t owner = block_owner(block, definitions, n_definitions, question);
 
-        spans[i] = (sx_rank_span){.file = block->file, .definition = owner,
-                                  .start_byte = block->start_byte, .end_byte = block->end_byte,
-                                  .rank = block->rank, .mass = block->mass};
+        spans[i] = (sx_rank_span){.file = block->file,
+                                  .definition = owner,
+                                  .start_byte = block->start_byte,
+                                  .end_byte = block->end_byte,
+                                  .rank = block->rank,
+                                  .mass = block->mass};
         if (owner >= 0) {
             spans[i].start_byte = definitions[owner].start_byte;
             spans[i].end_byte = definitions[owner].end_byte;

@@ -6,8 +6,8 @@
  * softmaxed landmark scores at <a>) and its `mass` (share of the attention of <a> and the answer).
  *
  * 1. Every block gets one owner among the definitions of its file. Candidates are the definitions
- *    that begin inside the block (a doc comment in front counts as the beginning) and, unless one of
- *    those begins exactly where the block does, the innermost definition around the block's start.
+ *    that begin inside the block (a doc comment in front counts as the beginning) and, unless one
+ * of those begins exactly where the block does, the innermost definition around the block's start.
  *    A candidate that the question names wins, then the one that begins first, outer before inner.
  *    (Blocks begin at definitions, so this is nearly always the definition that starts there; small
  *    neighbours such as one-line macros share a block, and then the name decides.)
@@ -34,7 +34,7 @@ typedef struct sx_rank_block {
 
 typedef struct sx_rank_definition { /* sorted by file, boundary, then outer before inner */
     uint32_t file;
-    uint32_t boundary;             /* start_byte, or the start of the doc comment in front of it */
+    uint32_t boundary; /* start_byte, or the start of the doc comment in front of it */
     uint32_t start_byte, end_byte;
     const char *name;
 } sx_rank_definition;
@@ -44,7 +44,7 @@ typedef struct sx_rank_span {
     int32_t definition;            /* index into the definitions; -1: a block's own bytes */
     uint32_t start_byte, end_byte; /* the definition's without its doc comment, or the block's */
     float rank, mass;
-    bool named;                    /* the question holds the definition's name as a whole word */
+    bool named; /* the question holds the definition's name as a whole word */
 } sx_rank_span;
 
 /* spans: room for n_blocks. Returns how many there are, best first. */

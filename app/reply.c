@@ -20,7 +20,7 @@ struct sx_reply_blob {
     size_t n;
 };
 
-typedef struct detail { /* a definition of a file that the answer chose blocks of */
+typedef struct detail {      /* a definition of a file that the answer chose blocks of */
     sx_rank_definition rank; /* name is ours */
     char *kind, *scope;
     uint32_t name_start, name_end, doc_start, doc_end, signature_end;
@@ -64,7 +64,8 @@ void sx_reply_clear(sx_reply *reply)
     memset(reply, 0, sizeof *reply);
 }
 
-/* ---- definitions around the chosen blocks ------------------------------------------------------- */
+/* ---- definitions around the chosen blocks -------------------------------------------------------
+ */
 
 static void details_clear(details *d)
 {
@@ -92,12 +93,17 @@ static int take_definition(const sx_definition_row *row, void *user)
         d->cap = cap;
     }
     at = &d->rows[d->n];
-    *at = (detail){.rank = {.file = d->file, .boundary = doc_first ? row->doc_start : row->start_byte,
-                            .start_byte = row->start_byte, .end_byte = row->end_byte,
+    *at = (detail){.rank = {.file = d->file,
+                            .boundary = doc_first ? row->doc_start : row->start_byte,
+                            .start_byte = row->start_byte,
+                            .end_byte = row->end_byte,
                             .name = strdup(row->name)},
-                   .kind = strdup(row->kind), .scope = strdup(row->scope),
-                   .name_start = row->name_start, .name_end = row->name_end,
-                   .doc_start = row->doc_start, .doc_end = row->doc_end,
+                   .kind = strdup(row->kind),
+                   .scope = strdup(row->scope),
+                   .name_start = row->name_start,
+                   .name_end = row->name_end,
+                   .doc_start = row->doc_start,
+                   .doc_end = row->doc_end,
                    .signature_end = row->signature_end};
     d->n++;
     return at->rank.name == NULL || at->kind == NULL || at->scope == NULL ? (d->rc = -ENOMEM) : 0;
@@ -150,7 +156,7 @@ static int read_details(details *d, sx_session *s, const sx_rank_block *blocks, 
     return 0;
 }
 
-/* ---- from a ranked span to a checked one ----------------------------------------------------------- */
+/* ---- from a ranked span to a checked one ---------------------------------------------------- */
 
 /* The blob's bytes, read once a reply. NULL: it cannot be read (any more). */
 static const struct sx_reply_blob *reply_blob(sx_reply *reply, sx_session *s, int64_t id)
@@ -187,8 +193,8 @@ static bool is_blank(uint8_t c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Fills *span if what the catalogue says still stands in the blob: offsets inside it, the name where
- * it should be, lines counted from the bytes. */
+/* Fills *span if what the catalogue says still stands in the blob: offsets inside it, the name
+ * where it should be, lines counted from the bytes. */
 static bool check_span(sx_span *span, const sx_rank_span *ranked, const detail *d,
                        const struct sx_reply_blob *blob)
 {
@@ -218,8 +224,9 @@ static bool check_span(sx_span *span, const sx_rank_span *ranked, const detail *
     }
     span->start_byte = span->source.start = start;
     span->end_byte = span->source.end = end;
-    span->source.signature_end =
-        d != NULL && d->signature_end > start && d->signature_end <= end ? d->signature_end : start;
+    span->source.signature_end = d != NULL && d->signature_end > start && d->signature_end <= end
+                                     ? d->signature_end
+                                     : start;
     span->start_line = line_of(blob->bytes, start);
     span->end_line = span->start_line + line_of(blob->bytes + start, end - 1 - start) - 1;
     span->name = strdup(d != NULL ? d->rank.name : "");
@@ -337,7 +344,7 @@ out:
     return rc;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------ */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 static void find_quote(sx_reply *reply, bool finished)
 {

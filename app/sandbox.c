@@ -45,7 +45,7 @@ bool sx_sandbox_has_seccomp(void)
     return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
 }
 
-/* ---- Landlock -------------------------------------------------------------------------------------- */
+/* ---- Landlock ------------------------------------------------------------------------------- */
 
 /* What is not there needs no rule. */
 static int allow(int ruleset, const char *path, uint64_t rights, uint64_t handled)
@@ -58,19 +58,23 @@ static int allow(int ruleset, const char *path, uint64_t rights, uint64_t handle
     if (rule.parent_fd < 0)
         return 0;
     if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
-        rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE;
+        rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                               FS_TRUNCATE;
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
         rc = -errno;
     close(rule.parent_fd);
     return rc;
 }
 
-static int enter_landlock(const sx_index *index, const char *model_dir, const char *queries_dir)
+static int enter_landlock(const sx_index *index, const char *model_dir, const char *queries_dir,
+                          bool outside)
 {
-    /* libraries that are loaded late, processor and memory sizes, random numbers */
-    static const char *const system_paths[] = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc/self",
-                                               "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system",
-                                               "/sys/fs/cgroup", "/dev/urandom", "/dev/random"};
+    const char *const readable[] = {
+        sx_index_git_directory(index), model_dir, queries_dir,
+        /* libraries that are loaded late, processor and memory sizes, random numbers */
+        "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc/self", "/proc/cpuinfo",
+        "/proc/meminfo", "/sys/devices/system", "/sys/fs/cgroup", "/dev/urandom", "/dev/random",
+        outside ? "/" : NULL};
     struct landlock_ruleset_attr attributes = {0};
     int abi = sx_sandbox_landlock_abi(), ruleset = -1, rc = 0;
     char cache[4096], *slash;
@@ -92,13 +96,11 @@ static int enter_landlock(const sx_index *index, const char *model_dir, const ch
     if ((slash = strrchr(cache, '/')) != NULL && slash != cache)
         *slash = '\0';
     if ((rc = allow(ruleset, cache, WRITE, attributes.handled_access_fs)) < 0 ||
-        (rc = allow(ruleset, "/dev/null", WRITE, attributes.handled_access_fs)) < 0 ||
-        (rc = allow(ruleset, sx_index_repository(index), READ, attributes.handled_access_fs)) < 0 ||
-        (rc = allow(ruleset, model_dir, READ, attributes.handled_access_fs)) < 0 ||
-        (rc = allow(ruleset, queries_dir, READ, attributes.handled_access_fs)) < 0)
+        (rc = allow(ruleset, "/dev/null", WRITE, attributes.handled_access_fs)) < 0)
         goto out;
-    for (size_t i = 0; i < sizeof system_paths / sizeof *system_paths; i++)
-        if ((rc = allow(ruleset, system_paths[i], READ, attributes.handled_access_fs)) < 0)
+    for (size_t i = 0; i < sizeof readable / sizeof *readable; i++)
+        if (readable[i] != NULL &&
+            (rc = allow(ruleset, readable[i], READ, attributes.handled_access_fs)) < 0)
             goto out;
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         rc = -errno;
@@ -107,21 +109,66 @@ out:
     return rc;
 }
 
-/* ---- seccomp --------------------------------------------------------------------------------------- */
+/* ---- seccomp -------------------------------------------------------------------------------- */
 
 /* Named calls fail with EPERM, everything else is allowed: the point is what a process without
  * network and without children cannot do, not to follow every library's habits. */
 static int enter_seccomp(void)
 {
-    static const char *const refused[] = {
-        "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg",
-        "sendmmsg", "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv",
-        "process_vm_writev", "kcmp", "pidfd_getfd", "mount", "umount2", "pivot_root", "chroot",
-        "move_mount", "fsopen", "open_tree", "unshare", "setns", "bpf", "perf_event_open",
-        "io_uring_setup", "io_uring_enter", "io_uring_register", "add_key", "request_key", "keyctl",
-        "userfaultfd", "kexec_load", "init_module", "finit_module", "delete_module", "reboot", "swapon",
-        "swapoff", "settimeofday", "clock_settime", "sethostname", "setdomainname", "acct", "quotactl",
-        "mknod", "mknodat", "open_by_handle_at", "name_to_handle_at"};
+    static const char *const refused[] = {"socket",
+                                          "socketpair",
+                                          "connect",
+                                          "bind",
+                                          "listen",
+                                          "accept",
+                                          "accept4",
+                                          "sendto",
+                                          "sendmsg",
+                                          "sendmmsg",
+                                          "execve",
+                                          "execveat",
+                                          "fork",
+                                          "vfork",
+                                          "ptrace",
+                                          "process_vm_readv",
+                                          "process_vm_writev",
+                                          "kcmp",
+                                          "pidfd_getfd",
+                                          "mount",
+                                          "umount2",
+                                          "pivot_root",
+                                          "chroot",
+                                          "move_mount",
+                                          "fsopen",
+                                          "open_tree",
+                                          "unshare",
+                                          "setns",
+                                          "bpf",
+                                          "perf_event_open",
+                                          "io_uring_setup",
+                                          "io_uring_enter",
+                                          "io_uring_register",
+                                          "add_key",
+                                          "request_key",
+                                          "keyctl",
+                                          "userfaultfd",
+                                          "kexec_load",
+                                          "init_module",
+                                          "finit_module",
+                                          "delete_module",
+                                          "reboot",
+                                          "swapon",
+                                          "swapoff",
+                                          "settimeofday",
+                                          "clock_settime",
+                                          "sethostname",
+                                          "setdomainname",
+                                          "acct",
+                                          "quotactl",
+                                          "mknod",
+                                          "mknodat",
+                                          "open_by_handle_at",
+                                          "name_to_handle_at"};
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int rc;
 
@@ -136,8 +183,8 @@ static int enter_seccomp(void)
         if (rc < 0 && rc != -EDOM)
             goto out;
     }
-    /* Threads yes, processes no. The flags of clone3 lie in memory where no filter can read them: say
-     * it does not exist, and the C library takes clone. */
+    /* Threads yes, processes no. The flags of clone3 lie in memory where no filter can read them:
+     * say it does not exist, and the C library takes clone. */
     if ((rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0)) < 0 ||
         (rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0))) < 0)
@@ -149,7 +196,7 @@ out:
 }
 
 int sx_sandbox_enter(const sx_index *index, const char *model_dir, const char *queries_dir,
-                     sx_failure *failure)
+                     bool outside, sx_failure *failure)
 {
     int rc;
 
@@ -159,10 +206,11 @@ int sx_sandbox_enter(const sx_index *index, const char *model_dir, const char *q
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return 0; /* a kernel without it has no Landlock and no seccomp either */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if ((rc = enter_landlock(index, model_dir, queries_dir)) < 0 ||
+    if ((rc = enter_landlock(index, model_dir, queries_dir, outside)) < 0 ||
         (sx_sandbox_has_seccomp() && (rc = enter_seccomp()) < 0))
         return sx_fail(failure, SX_DOMAIN_PROGRAM, -ENOTRECOVERABLE,
                        "E-SANDBOX: rights could not be given up: %s; nothing was read; set "
-                       "SPARSEX_SANDBOX=off to go on without", strerror(-rc));
+                       "SPARSEX_SANDBOX=off to go on without",
+                       strerror(-rc));
     return 0;
 }

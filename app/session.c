@@ -40,7 +40,7 @@ const sx_commit *sx_session_commit(const sx_session *s)
     return &s->commit;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static int open_index(sx_session *s, sx_failure *failure)
 {
@@ -62,8 +62,9 @@ int sx_session_open(sx_session **out, const sx_session_options *options, sx_fail
     if ((rc = open_index(s, failure)) < 0)
         goto out;
     /* Before the engine starts threads, so that they inherit it, and before blobs are read. */
-    if (options->confine && (rc = sx_sandbox_enter(s->index, options->engine.model_dir,
-                                                   options->index.queries_dir, failure)) < 0)
+    if (options->confine &&
+        (rc = sx_sandbox_enter(s->index, options->engine.model_dir, options->index.queries_dir,
+                               options->index.allow_outside, failure)) < 0)
         goto out;
     rc = sx_engine_open(&s->engine, &options->engine, failure->text, sizeof failure->text);
     if (rc < 0) {
@@ -114,7 +115,7 @@ void sx_session_close(sx_session *s)
     free(s);
 }
 
-/* ---- bringing up to date --------------------------------------------------------------------------- */
+/* ---- bringing up to date -------------------------------------------------------------------- */
 
 int sx_session_find(sx_session *s, const char *rev, sx_failure *failure)
 {
@@ -130,8 +131,10 @@ static int index_progress(const sx_index_progress *progress, void *user)
 {
     sx_session *s = user;
     sx_progress p = {.step = progress->step,
-                     .files_done = progress->files_done, .files_total = progress->files_total,
-                     .bytes_done = progress->bytes_done, .bytes_total = progress->bytes_total,
+                     .files_done = progress->files_done,
+                     .files_total = progress->files_total,
+                     .bytes_done = progress->bytes_done,
+                     .bytes_total = progress->bytes_total,
                      .tokens_done = progress->tokens_done};
 
     if (s->options.progress != NULL)
@@ -151,14 +154,16 @@ static int update(sx_session *s, const char *rev, int wait_ms, sx_failure *failu
                           .segment_tokens = s->info->segment_tokens,
                           .block_tokens = s->info->block_tokens,
                           .header_tokens = s->info->header_tokens,
-                          .tokenize = tokenize, .user = s->engine};
+                          .tokenize = tokenize,
+                          .user = s->engine};
     double deadline = sx_clock_ms() + wait_ms;
     int rc;
 
     snprintf(text.fingerprint, sizeof text.fingerprint, "%s", s->info->text);
     while ((rc = sx_session_find(s, rev, failure)) == -ENOENT && s->commit.hex[0] != '\0') {
         if (sx_session_stopped(s))
-            return sx_fail(failure, SX_DOMAIN_PROGRAM, -ECANCELED, "E-CANCELLED: stopped while waiting "
+            return sx_fail(failure, SX_DOMAIN_PROGRAM, -ECANCELED,
+                           "E-CANCELLED: stopped while waiting "
                            "for another process; what is done is kept; run the command again");
         if (!s->writing) {
             rc = sx_index_lock(s->index, 100, failure->text, sizeof failure->text);
@@ -186,15 +191,16 @@ int sx_session_status(sx_session *s, sx_index_status *status, sx_failure *failur
     return rc < 0 ? sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc) : 0;
 }
 
-/* Opens the landmarks behind what is encoded. -ESTALE: the catalogue refers to rows that the file does
- * not hold (deleted or cut by someone). NULL in s->landmarks: nothing is encoded. */
+/* Opens the landmarks behind what is encoded. -ESTALE: the catalogue refers to rows that the file
+ * does not hold (deleted or cut by someone). NULL in s->landmarks: nothing is encoded. */
 static int open_landmarks(sx_session *s, sx_failure *failure)
 {
     int64_t end = 0, kv_end = 0;
     char *path = NULL;
     int rc;
 
-    rc = sx_extents_end(s->index, s->info->model, &end, &kv_end, failure->text, sizeof failure->text);
+    rc = sx_extents_end(s->index, s->info->model, &end, &kv_end, failure->text,
+                        sizeof failure->text);
     if (rc < 0)
         return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
     if (end == 0)
@@ -229,7 +235,8 @@ static int encode(sx_session *s, sx_depth depth, int wait_ms, sx_failure *failur
     if (status.encoded_segments >= s->commit.segments)
         return 0;
     if (!s->writing) {
-        /* Someone else is reading this repository: use what there is, wait only for a first part. */
+        /* Someone else is reading this repository: use what there is, wait only for a first part.
+         */
         bool partly = depth == SX_DEPTH_CONTEXT && status.encoded_segments > 0;
 
         rc = sx_index_lock(s->index, partly ? 0 : wait_ms, failure->text, sizeof failure->text);
@@ -247,7 +254,7 @@ static int encode(sx_session *s, sx_depth depth, int wait_ms, sx_failure *failur
     return sx_session_encode(s, failure);
 }
 
-/* ---- the context ------------------------------------------------------------------------------------ */
+/* ---- the context ---------------------------------------------------------------------------- */
 
 static int grow(void **array, size_t *cap, size_t n, size_t size)
 {
@@ -270,7 +277,8 @@ static int add_piece(sx_session *s, const sx_segment_row *row, sx_failure *failu
     uint32_t layers = s->info->n_global, *starts = NULL;
     size_t kv_rows = (size_t)row->n_tokens * layers;
     bool new_file = s->n_files == 0 || strcmp(s->files[s->n_files - 1].path, row->path) != 0;
-    sx_context_segment segment = {.id = row->id, .n_tokens = row->n_tokens, .n_blocks = row->n_blocks};
+    sx_context_segment segment = {
+        .id = row->id, .n_tokens = row->n_tokens, .n_blocks = row->n_blocks};
     int rc = -ENOMEM;
 
     if (grow((void **)&s->files, &s->cap_files, s->n_files + 1, sizeof *s->files) < 0 ||
@@ -294,7 +302,8 @@ static int add_piece(sx_session *s, const sx_segment_row *row, sx_failure *failu
         s->block_bytes[s->n_blocks++] = row->blocks[i].byte;
     }
     segment.block_starts = starts;
-    segment.landmarks = sx_slab_rows(s->landmarks, row->landmark_row, (size_t)row->n_blocks * layers);
+    segment.landmarks = sx_slab_rows(s->landmarks, row->landmark_row,
+                                     (size_t)row->n_blocks * layers);
     if (row->kv_row >= 0 && s->kv != NULL)
         segment.kv = sx_slab_rows(s->kv, row->kv_row, kv_rows);
     rc = segment.landmarks == NULL
@@ -327,8 +336,8 @@ static int load(sx_session *s, sx_failure *failure)
     if ((rc = sx_context_new(&s->context, s->engine, err, errlen)) < 0)
         return sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
     sx_context_set_tokens(s->context, context_tokens, s);
-    rc = sx_segments_begin(&cursor, s->index, &s->commit, s->info->text, s->info->model, SX_ORDER_TREE,
-                           false, err, errlen);
+    rc = sx_segments_begin(&cursor, s->index, &s->commit, s->info->text, s->info->model,
+                           SX_ORDER_TREE, false, err, errlen);
     if (rc < 0)
         return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
     while ((rc = sx_segments_next(cursor, &row, err, errlen)) == 1) {
@@ -379,20 +388,24 @@ static int prepare(sx_session *s, const char *rev, sx_depth depth, int wait_ms, 
         return rc;
     s->load_ms += sx_clock_ms() - started;
     if (depth == SX_DEPTH_CONTEXT_NOW && s->n_pieces == 0 && s->commit.segments > 0)
-        return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL, "E-NOTHING-READ: no part of this repository "
+        return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL,
+                       "E-NOTHING-READ: no part of this repository "
                        "is read yet; nothing was asked; run `sparsex index` or leave --now out");
     return 0;
 }
 
-int sx_session_prepare(sx_session *s, const char *rev, sx_depth depth, int wait_ms, sx_failure *failure)
+int sx_session_prepare(sx_session *s, const char *rev, sx_depth depth, int wait_ms,
+                       sx_failure *failure)
 {
     int rc = prepare(s, rev, depth, wait_ms, failure);
 
     if (rc == -ESTALE && (rc = start_over(s, failure)) == 0)
         rc = prepare(s, rev, depth, wait_ms, failure);
     if (rc == -ESTALE)
-        sx_fail(failure, SX_DOMAIN_MODEL, rc = -EIO, "E-SLAB-LOST: the cache loses what is written to "
-                "it, %s; nothing was kept; check the disk", sx_index_directory(s->index));
+        sx_fail(failure, SX_DOMAIN_MODEL, rc = -EIO,
+                "E-SLAB-LOST: the cache loses what is written to "
+                "it, %s; nothing was kept; check the disk",
+                sx_index_directory(s->index));
     if (s->index != NULL)
         unlock(s);
     return rc;

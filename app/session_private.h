@@ -13,7 +13,7 @@ typedef struct sx_context_file { /* of the context, in tree order */
 
 typedef struct sx_context_piece { /* a segment of the context, as the engine counts them */
     uint32_t file;
-    uint32_t first_block;         /* in block_bytes */
+    uint32_t first_block; /* in block_bytes */
     uint32_t n_blocks;
     uint32_t byte_end;
 } sx_context_piece;
@@ -24,16 +24,16 @@ struct sx_session {
     sx_engine *engine;
     const sx_engine_info *info;
     sx_commit commit;
-    pthread_mutex_t index_lock;   /* engine threads ask the index for tokens while it answers */
-    bool writing;                 /* this session holds the index's lock */
+    pthread_mutex_t index_lock; /* engine threads ask the index for tokens while it answers */
+    bool writing;               /* this session holds the index's lock */
 
-    sx_slab *landmarks, *kv;      /* mapped behind `context` */
+    sx_slab *landmarks, *kv; /* mapped behind `context` */
     sx_context *context;
     sx_context_file *files;
     size_t n_files, cap_files;
     sx_context_piece *pieces;
     size_t n_pieces, cap_pieces;
-    uint32_t *block_bytes;        /* first byte of each block of the context */
+    uint32_t *block_bytes; /* first byte of each block of the context */
     size_t n_blocks, cap_blocks;
 
     double index_ms, load_ms;

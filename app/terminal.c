@@ -28,7 +28,8 @@ void sx_terminal_init(sx_terminal *terminal, FILE *file)
     *terminal = (sx_terminal){.file = file, .tty = isatty(fileno(file)) != 0};
     if (!terminal->tty)
         return;
-    terminal->colour = (no_color == NULL || *no_color == '\0') && term != NULL && strcmp(term, "dumb") != 0;
+    terminal->colour = (no_color == NULL || *no_color == '\0') && term != NULL &&
+                       strcmp(term, "dumb") != 0;
     terminal->width = 80;
     if (ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         terminal->width = size.ws_col;
@@ -40,9 +41,9 @@ void sx_terminal_init(sx_terminal *terminal, FILE *file)
 
 const char *sx_style_code(const sx_terminal *terminal, sx_style style)
 {
-    static const char *const codes[] = {[SX_PLAIN] = "\x1b[0m", [SX_BOLD] = "\x1b[1m",
-                                        [SX_DIM] = "\x1b[2m", [SX_ACCENT] = "\x1b[36m",
-                                        [SX_GOOD] = "\x1b[32m", [SX_WARN] = "\x1b[33m"};
+    static const char *const codes[] = {
+        [SX_PLAIN] = "\x1b[0m",   [SX_BOLD] = "\x1b[1m",  [SX_DIM] = "\x1b[2m",
+        [SX_ACCENT] = "\x1b[36m", [SX_GOOD] = "\x1b[32m", [SX_WARN] = "\x1b[33m"};
 
     return terminal->colour ? codes[style] : "";
 }
@@ -52,7 +53,8 @@ const char *sx_style_code(const sx_terminal *terminal, sx_style style)
 static size_t next_character(const char *text, size_t n, int *columns)
 {
     utf8proc_int32_t c;
-    utf8proc_ssize_t size = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &c);
+    utf8proc_ssize_t size = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n,
+                                             &c);
 
     if (size <= 0) {
         *columns = 1;
@@ -204,9 +206,15 @@ const char *sx_text_duration(char *out, size_t outlen, double ms)
 
 const char *sx_text_bar(char *out, size_t outlen, double share, int columns)
 {
-    static const char *const eighths[] = {"", "\xe2\x96\x8f", "\xe2\x96\x8e", "\xe2\x96\x8d",
-                                          "\xe2\x96\x8c", "\xe2\x96\x8b", "\xe2\x96\x8a",
-                                          "\xe2\x96\x89", "\xe2\x96\x88"};
+    static const char *const eighths[] = {"",
+                                          "\xe2\x96\x8f",
+                                          "\xe2\x96\x8e",
+                                          "\xe2\x96\x8d",
+                                          "\xe2\x96\x8c",
+                                          "\xe2\x96\x8b",
+                                          "\xe2\x96\x8a",
+                                          "\xe2\x96\x89",
+                                          "\xe2\x96\x88"};
     int filled, at = 0;
     size_t length = 0;
 
@@ -226,7 +234,8 @@ const char *sx_text_bar(char *out, size_t outlen, double share, int columns)
     return out;
 }
 
-/* ---- progress ---------------------------------------------------------------------------------- */
+/* ---- progress ----------------------------------------------------------------------------------
+ */
 
 static double share_done(const sx_progress *p)
 {
@@ -263,8 +272,9 @@ const char *sx_progress_text(char *out, size_t outlen, const sx_progress *progre
         at += (size_t)snprintf(line + at, sizeof line - at, ", %s tokens",
                                sx_text_short_count(a, sizeof a, (double)progress->tokens_done));
     if (seconds > 0.5 && progress->tokens_total > 0 && progress->tokens_done > 0)
-        at += (size_t)snprintf(line + at, sizeof line - at, ", %s tokens/s",
-                               sx_text_short_count(a, sizeof a, (double)progress->tokens_done / seconds));
+        at += (size_t)snprintf(
+            line + at, sizeof line - at, ", %s tokens/s",
+            sx_text_short_count(a, sizeof a, (double)progress->tokens_done / seconds));
     else if (seconds > 0.5 && progress->bytes_done > 0)
         at += (size_t)snprintf(line + at, sizeof line - at, ", %.1f MB/s",
                                (double)progress->bytes_done / 1e6 / seconds);

@@ -17,7 +17,8 @@ typedef struct sx_terminal {
     int width; /* columns; not on a tty: 0, which means lines are not cut */
 } sx_terminal;
 
-/* NO_COLOR and TERM=dumb are respected; COLUMNS counts where the terminal does not tell its width. */
+/* NO_COLOR and TERM=dumb are respected; COLUMNS counts where the terminal does not tell its width.
+ */
 void sx_terminal_init(sx_terminal *terminal, FILE *file);
 
 typedef enum sx_style { SX_PLAIN, SX_BOLD, SX_DIM, SX_ACCENT, SX_GOOD, SX_WARN } sx_style;
@@ -48,7 +49,7 @@ const char *sx_text_bar(char *out, size_t outlen, double share, int columns);
 typedef struct sx_progress_line {
     sx_terminal terminal;
     bool quiet;
-    bool shown;           /* a line stands on the tty */
+    bool shown; /* a line stands on the tty */
     const char *step;
     double started, last; /* seconds of the monotonic clock */
 } sx_progress_line;

@@ -31,17 +31,23 @@ static uint32_t offset(const char *text, const char *piece)
 
 static sx_quote_source ring_source(void)
 {
-    return (sx_quote_source){.bytes = (const uint8_t *)ring, .n = sizeof ring - 1,
-                             .doc_start = offset(ring, "/*"), .doc_end = offset(ring, "\nint ring_pop"),
-                             .start = offset(ring, "int ring_pop"), .end = offset(ring, "}\n") + 1,
+    return (sx_quote_source){.bytes = (const uint8_t *)ring,
+                             .n = sizeof ring - 1,
+                             .doc_start = offset(ring, "/*"),
+                             .doc_end = offset(ring, "\nint ring_pop"),
+                             .start = offset(ring, "int ring_pop"),
+                             .end = offset(ring, "}\n") + 1,
                              .signature_end = offset(ring, "\n{")};
 }
 
 static sx_quote_source report_source(void)
 {
-    return (sx_quote_source){.bytes = (const uint8_t *)report, .n = sizeof report - 1,
-                             .doc_start = offset(report, "\"\"\""), .doc_end = offset(report, "\n    with"),
-                             .start = 0, .end = offset(report, "MAGIC") - 1,
+    return (sx_quote_source){.bytes = (const uint8_t *)report,
+                             .n = sizeof report - 1,
+                             .doc_start = offset(report, "\"\"\""),
+                             .doc_end = offset(report, "\n    with"),
+                             .start = 0,
+                             .end = offset(report, "MAGIC") - 1,
                              .signature_end = offset(report, "\n    \"")};
 }
 
@@ -70,14 +76,19 @@ static void test_code(void)
     /* the signature at least, though only its first line is there */
     SX_CHECK(shows(find("int ring_pop(struct ring *r", true, ring_source()), ring, signature));
     /* white space differs, the last line is cut */
-    SX_CHECK(shows(find("int ring_pop(struct ring *r,\n\t\tint how)\n{\n    if (r->l", true, ring_source()),
-                   ring, "int ring_pop(struct ring *r,\n             int how)\n{\n    if (r->len == 0)"));
+    SX_CHECK(shows(
+        find("int ring_pop(struct ring *r,\n\t\tint how)\n{\n    if (r->l", true, ring_source()),
+        ring, "int ring_pop(struct ring *r,\n             int how)\n{\n    if (r->len == 0)"));
     /* a miscopied byte: the source's own is shown, as many lines as the text has */
-    SX_CHECK(shows(find("int ring_pop(struct ring *r,\n  int how)\n{\n    if (r->lem == 0)\n        return", true,
-                        ring_source()),
-                   ring, "int ring_pop(struct ring *r,\n             int how)\n{\n    if (r->len == 0)\n        return -1;"));
+    SX_CHECK(shows(
+        find("int ring_pop(struct ring *r,\n  int how)\n{\n    if (r->lem == 0)\n        return",
+             true, ring_source()),
+        ring,
+        "int ring_pop(struct ring *r,\n             int how)\n{\n    if (r->len == 0)\n        "
+        "return -1;"));
     /* never past the end of the definition */
-    SX_CHECK(shows(find("uint8_t byte = r->data[r->head];\nreturn byte;\n}\nint last;\nmore", true, ring_source()),
+    SX_CHECK(shows(find("uint8_t byte = r->data[r->head];\nreturn byte;\n}\nint last;\nmore", true,
+                        ring_source()),
                    ring, "    uint8_t byte = r->data[r->head];\n    return byte;\n}"));
     /* a definition that ends where the file does */
     SX_CHECK(shows(find("int last;", true, whole("int last;")), "int last;", "int last;"));
@@ -86,12 +97,15 @@ static void test_code(void)
 static void test_docs(void)
 {
     /* a doc sentence leads to the comment and the signature behind it; leaders are skipped */
-    SX_CHECK(shows(find(" Take the oldest byte out of the ring, or -1 if there is none.", true, ring_source()), ring,
-                   "/* Take the oldest byte out of the ring,\n * or -1 if there is none. */\n"
-                   "int ring_pop(struct ring *r,\n             int how)"));
+    SX_CHECK(shows(
+        find(" Take the oldest byte out of the ring, or -1 if there is none.", true, ring_source()),
+        ring,
+        "/* Take the oldest byte out of the ring,\n * or -1 if there is none. */\n"
+        "int ring_pop(struct ring *r,\n             int how)"));
     /* a doc string stands behind the signature */
-    SX_CHECK(shows(find(" Read the measurement table and return a list.", true, report_source()), report,
-                   "def load_rows(path):\n    \"\"\"Read the measurement table and return a list.\"\"\""));
+    SX_CHECK(shows(
+        find(" Read the measurement table and return a list.", true, report_source()), report,
+        "def load_rows(path):\n    \"\"\"Read the measurement table and return a list.\"\"\""));
 }
 
 static void test_values(void)

@@ -5,10 +5,10 @@
 #include <string.h>
 
 static const sx_rank_definition definitions[] = {
-    {0, 100, 140, 400, "Ring"},      /* a class with a doc comment in front */
-    {0, 200, 200, 300, "push"},      /* its methods */
+    {0, 100, 140, 400, "Ring"}, /* a class with a doc comment in front */
+    {0, 200, 200, 300, "push"}, /* its methods */
     {0, 300, 300, 390, "pop"},
-    {0, 500, 500, 520, "A_MACRO"},   /* neighbours that share a block */
+    {0, 500, 500, 520, "A_MACRO"}, /* neighbours that share a block */
     {0, 520, 520, 540, "B_MACRO"},
     {2, 0, 0, 5000, "long_one"},
 };
@@ -29,21 +29,25 @@ static void test_owners(void)
 
     SX_CHECK(rank(s, &doc, 1, "") == 1 && s[0].definition == 0 && s[0].start_byte == 140);
     SX_CHECK(rank(s, &method, 1, "") == 1 && s[0].definition == 1 && s[0].end_byte == 300);
-    SX_CHECK(rank(s, &tail, 1, "") == 1 && s[0].definition == 0); /* the class still reaches into it */
+    SX_CHECK(rank(s, &tail, 1, "") == 1 &&
+             s[0].definition == 0); /* the class still reaches into it */
     SX_CHECK(rank(s, &before, 1, "") == 1 && s[0].definition == -1 && s[0].end_byte == 100);
     SX_CHECK(rank(s, &after, 1, "") == 1 && s[0].definition == -1 && s[0].start_byte == 540);
     SX_CHECK(rank(s, &inside, 1, "") == 1 && s[0].definition == 5);
     SX_CHECK(rank(s, &elsewhere, 1, "") == 1 && s[0].definition == -1);
     SX_CHECK(rank(s, &macros, 1, "what is it") == 1 && s[0].definition == 3 && !s[0].named);
-    SX_CHECK(rank(s, &macros, 1, "Where is `B_MACRO` defined?") == 1 && s[0].definition == 4 && s[0].named);
+    SX_CHECK(rank(s, &macros, 1, "Where is `B_MACRO` defined?") == 1 && s[0].definition == 4 &&
+             s[0].named);
     SX_CHECK(rank(s, NULL, 0, "") == 0);
 }
 
 static void test_merging(void)
 {
     sx_rank_span s[8];
-    const sx_rank_block blocks[] = {{2, 0, 64, 0.25f, 0.125f}, {0, 200, 260, 0.5f, 0.25f},
-                                    {2, 128, 200, 0.5f, 0.0625f}, {0, 260, 300, 0.125f, 0.5f}};
+    const sx_rank_block blocks[] = {{2, 0, 64, 0.25f, 0.125f},
+                                    {0, 200, 260, 0.5f, 0.25f},
+                                    {2, 128, 200, 0.5f, 0.0625f},
+                                    {0, 260, 300, 0.125f, 0.5f}};
     size_t n = rank(s, blocks, 4, "");
 
     SX_CHECK(n == 2);
