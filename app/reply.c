@@ -64,8 +64,7 @@ void sx_reply_clear(sx_reply *reply)
     memset(reply, 0, sizeof *reply);
 }
 
-/* ---- definitions around the chosen blocks -------------------------------------------------------
- */
+/* ---- definitions around the chosen blocks --------------------------------------------------- */
 
 static void details_clear(details *d)
 {

@@ -234,8 +234,7 @@ const char *sx_text_bar(char *out, size_t outlen, double share, int columns)
     return out;
 }
 
-/* ---- progress ----------------------------------------------------------------------------------
- */
+/* ---- progress ------------------------------------------------------------------------------- */
 
 static double share_done(const sx_progress *p)
 {
