@@ -66,7 +66,7 @@ sx_shown sx_show(const char *name)
             used += 3;
             break;
         }
-        /* control characters, and those that reorder or hide text on a terminal, are shown as bytes */
+        /* control characters and those that reorder or hide text are shown as bytes */
         if (!length || code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xad ||
             (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
             (code >= 0x2060 && code <= 0x206f) || code == 0xfeff || code >= 0xe0000) {
@@ -118,7 +118,7 @@ int sx_file_open(int dirfd, const char *name, sx_file_id *id, char *err, size_t 
 int sx_file_read(int dirfd, const char *name, size_t cap, uint8_t **bytes, size_t *n, char *err,
                  size_t errlen)
 {
-    sx_file_id id;
+    sx_file_id id = {0};
     uint8_t *room = NULL;
     size_t got = 0, size;
     int fd, rc = 0;
@@ -137,8 +137,9 @@ int sx_file_read(int dirfd, const char *name, size_t cap, uint8_t **bytes, size_
     size = (size_t)id.size;
     room = malloc(size + 1);
     if (!room) {
-        rc = sx_fail(err, errlen, -ENOMEM, "E-RAM: %zu bytes for %s; nothing was loaded; free memory",
-                     size, sx_show(name).s);
+        rc = sx_fail(err, errlen, -ENOMEM,
+                     "E-RAM: %zu bytes for %s; nothing was loaded; free memory", size,
+                     sx_show(name).s);
         goto out;
     }
     while (got < size) {
@@ -146,10 +147,9 @@ int sx_file_read(int dirfd, const char *name, size_t cap, uint8_t **bytes, size_
         if (r < 0 && errno == EINTR)
             continue;
         if (r <= 0) {
-            rc = sx_fail(err, errlen, -EBADMSG,
-                         "E-MODEL-FILE: %s, %s; nothing was loaded; try again",
-                         r < 0 ? strerror(errno) : "became shorter while it was read",
-                         sx_show(name).s);
+            rc = sx_fail(
+                err, errlen, -EBADMSG, "E-MODEL-FILE: %s, %s; nothing was loaded; try again",
+                r < 0 ? strerror(errno) : "became shorter while it was read", sx_show(name).s);
             goto out;
         }
         got += (size_t)r;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Writes the line to err[] (may be NULL) and returns rc: `return sx_fail(err, errlen, -EBADMSG, ...)`. */
+/* Writes the line to err[] (may be NULL) and returns rc. */
 int sx_fail(char *err, size_t errlen, int rc, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -15,11 +15,11 @@ int sx_fail(char *err, size_t errlen, int rc, const char *format, ...)
 typedef struct sx_shown {
     char s[SX_SHOWN];
 } sx_shown;
-/* A name out of a file as it may be shown: printable ASCII and whole UTF-8 characters stay, the rest
- * becomes \xNN; cut at 200 bytes. */
+/* A name out of a file as it may be shown: printable ASCII and whole UTF-8 characters stay, the
+ * rest becomes \xNN; cut at 200 bytes. */
 sx_shown sx_show(const char *name);
 
-typedef struct sx_file_id {       /* what tells that a file is still the one that was opened */
+typedef struct sx_file_id { /* what tells that a file is still the one that was opened */
     uint64_t device, inode, size;
     struct timespec modified;
 } sx_file_id;
@@ -37,8 +37,8 @@ int sx_file_read(int dirfd, const char *name, size_t cap, uint8_t **bytes, size_
 /* hex XXH3-128 */
 void sx_hash_hex(const void *bytes, size_t n, char hex[33]);
 
-/* Length of the UTF-8 character at `at` (at < n) and its code point; 0 if there is none: overlong forms,
- * surrogates, values above U+10FFFF and cut sequences are no characters. */
+/* Length of the UTF-8 character at `at` (at < n) and its code point; 0 if there is none: overlong
+ * forms, surrogates, values above U+10FFFF and cut sequences are no characters. */
 size_t sx_utf8_decode(const uint8_t *bytes, size_t n, size_t at, uint32_t *code);
 
 #endif

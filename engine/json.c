@@ -1,5 +1,5 @@
-/* json.c: thin wrappers over the JSON library: bounded documents, required keys, bounded numbers, one
- * error sentence. Knows no key by name. */
+/* json.c: thin wrappers over the JSON library: bounded documents, required keys, bounded numbers,
+ * one error sentence. Knows no key by name. */
 #include "engine/json.h"
 
 #include "engine/file.h"
@@ -22,8 +22,8 @@ int sx_json_fail(const sx_json_source *source, const char *format, ...)
                    what, sx_show(source->file).s);
 }
 
-/* Depth and number of values (commas and brackets outside strings bound them) of a text that may or may
- * not be JSON. */
+/* Depth and number of values (commas and brackets outside strings bound them) of a text that may or
+ * may not be JSON. */
 static int check_size(const uint8_t *bytes, size_t n, size_t max_values,
                       const sx_json_source *source)
 {
@@ -72,7 +72,8 @@ int sx_json_parse(json_t **out, const uint8_t *bytes, size_t n, size_t max_value
             return sx_fail(source->err, source->errlen, -ENOMEM,
                            "E-RAM: no memory for %s; nothing was loaded; free memory",
                            sx_show(source->file).s);
-        return sx_json_fail(source, "no valid JSON: %s (line %d)", sx_show(error.text).s, error.line);
+        return sx_json_fail(source, "no valid JSON: %s (line %d)", sx_show(error.text).s,
+                            error.line);
     }
     if (!json_is_object(root)) {
         json_decref(root);

@@ -1,9 +1,10 @@
-/* model.c: config.json + weights -> checked shapes and tensors. Knows no arithmetic: what is refused here
- * can never reach a kernel. */
+/* model.c: config.json + weights -> checked shapes and tensors. Knows no arithmetic: what is
+ * refused here can never reach a kernel. */
 #include "engine/model.h"
 
 #include "engine/file.h"
 #include "engine/json.h"
+#include "engine/tokenizer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,20 +15,23 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define MAX_CONFIG (1u << 20)     /* bytes */
-#define MAX_VALUES 10000u         /* JSON values in it */
+#define MAX_CONFIG (1u << 20) /* bytes */
+#define MAX_VALUES 10000u     /* JSON values in it */
 #define CONFIG     "config.json"
 #define TOKENIZER  "tokenizer.json"
 
-/* ---- config.json --------------------------------------------------------------------------------- */
+/* ---- config.json ----------------------------------------------------------------------- */
 
-/* Every whole number of config.json and its legal range; what links them is checked in check_config(). */
+/* Every whole number of config.json and its legal range; what links them is checked in
+ * check_config(). */
 static const struct {
     const char *key;
     size_t offset;
     uint32_t low, high;
 } ranges[] = {
+/* clang-format off */
 #define NUMBER(name, low, high) {#name, offsetof(sx_config, name), low, high}
+    /* clang-format on */
     NUMBER(vocab_size, 1, SX_MAX_VOCAB),
     NUMBER(hidden_size, 1, 1 << 16),
     NUMBER(num_hidden_layers, 1, SX_MAX_LAYERS),
@@ -58,8 +62,8 @@ static int read_special(sx_config *c, const json_t *root, const sx_json_source *
         (rc = sx_json_u32(root, "pad_token_id", 0, last, &c->token_pad, source)) < 0)
         return rc;
     if (eos != c->token_eos)
-        return sx_json_fail(source, "eos_token_id is %u, special_tokens.eos is %u: must be equal", eos,
-                            c->token_eos);
+        return sx_json_fail(source, "eos_token_id is %u, special_tokens.eos is %u: must be equal",
+                            eos, c->token_eos);
     ids[0] = &c->token_file;
     ids[1] = &c->token_question;
     ids[2] = &c->token_answer;
@@ -90,8 +94,8 @@ static int read_global_layers(sx_config *c, const json_t *root, const sx_json_so
         json_int_t layer = json_integer_value(value);
         if (!json_is_integer(value) || layer < low || layer >= (json_int_t)c->num_hidden_layers)
             return sx_json_fail(source,
-                                "global_layers[%u] must be an integer from %lld to %u (ascending)", i,
-                                (long long)low, c->num_hidden_layers - 1);
+                                "global_layers[%u] must be an integer from %lld to %u (ascending)",
+                                i, (long long)low, c->num_hidden_layers - 1);
         c->global_layers[i] = (uint32_t)layer;
     }
     return 0;
@@ -124,27 +128,30 @@ static int read_config(sx_model *model, const json_t *root, const sx_json_source
     if ((rc = sx_json_string(root, "model_type", &type, &kind)) < 0)
         return rc;
     if (strcmp(type, "sparsex") != 0)
-        return sx_json_fail(&kind, "model_type is %.40s, this version reads sparsex", sx_show(type).s);
+        return sx_json_fail(&kind, "model_type is %.40s, this version reads sparsex",
+                            sx_show(type).s);
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         uint32_t *field = (uint32_t *)((char *)c + ranges[i].offset);
         rc = sx_json_u32(root, ranges[i].key, ranges[i].low, ranges[i].high, field, source);
         if (rc < 0)
             return rc;
     }
-    if ((rc = sx_json_float(root, "rope_theta", 1.0, 1e9, &c->rope_theta, source)) < 0 ||
-        (rc = sx_json_float(root, "rms_norm_eps", 1e-12, SX_EPS_MAX, &c->rms_norm_eps, source)) < 0 ||
-        (rc = sx_json_float(root, "logit_softcap", 0.0, 1e6, &c->logit_softcap, source)) < 0 ||
-        (rc = check_config(c, source)) < 0 || (rc = read_global_layers(c, root, source)) < 0 ||
-        (rc = read_special(c, root, source)) < 0)
+    rc = sx_json_float(root, "rope_theta", 1.0, 1e9, &c->rope_theta, source);
+    if (rc == 0)
+        rc = sx_json_float(root, "rms_norm_eps", 1e-12, SX_EPS_MAX, &c->rms_norm_eps, source);
+    if (rc == 0)
+        rc = sx_json_float(root, "logit_softcap", 0.0, 1e6, &c->logit_softcap, source);
+    if (rc < 0 || (rc = check_config(c, source)) < 0 ||
+        (rc = read_global_layers(c, root, source)) < 0 || (rc = read_special(c, root, source)) < 0)
         return rc;
     if (!json_is_true(json_object_get(root, "tie_word_embeddings")))
         return sx_json_fail(source, "tie_word_embeddings must be true");
     return 0;
 }
 
-/* ---- weights ------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------- */
 
-/* Reading a tensor's numbers costs a pass over its bytes: the exponent of a non-finite float is all ones. */
+/* One pass over the bytes: the exponent of a non-finite float is all ones. */
 static bool is_finite(const sx_tensor *t)
 {
     const uint8_t *data = t->data;
@@ -168,16 +175,16 @@ static bool is_finite(const sx_tensor *t)
 }
 
 /* n_dims dimensions a x b; a vector is [a], a scalar []. */
-static int find_tensor(const sx_model *model, const sx_tensor **out, const char *name, uint32_t n_dims,
-                       uint64_t a, uint64_t b, char *err, size_t errlen)
+static int find_tensor(const sx_model *model, const sx_tensor **out, const char *name,
+                       uint32_t n_dims, uint64_t a, uint64_t b, char *err, size_t errlen)
 {
     const sx_tensor *t = sx_safetensors_find(model->weights, name);
     static const char *advice = "nothing was loaded; use a complete, unchanged model";
 
     *out = NULL;
     if (!t)
-        return sx_fail(err, errlen, -EBADMSG, "E-MODEL-TENSOR: %s is missing, the weights; %s", name,
-                       advice);
+        return sx_fail(err, errlen, -EBADMSG, "E-MODEL-TENSOR: %s is missing, the weights; %s",
+                       name, advice);
     if (t->n_dims != n_dims || (n_dims > 0 && t->shape[0] != a) || (n_dims > 1 && t->shape[1] != b))
         return sx_fail(err, errlen, -EBADMSG,
                        "E-HPARAM: %s has %u dimensions (%llu, %llu), config.json asks for %u "
@@ -186,9 +193,10 @@ static int find_tensor(const sx_model *model, const sx_tensor **out, const char 
                        (unsigned long long)(t->n_dims > 1 ? t->shape[1] : 1), n_dims,
                        (unsigned long long)a, (unsigned long long)b, advice);
     if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_I8 && !t->scale))
-        return sx_fail(err, errlen, -EBADMSG,
-                       "E-MODEL-TENSOR: %s is not F32, F16, BF16 or I8 with scales, the weights; %s",
-                       name, advice);
+        return sx_fail(
+            err, errlen, -EBADMSG,
+            "E-MODEL-TENSOR: %s is not F32, F16, BF16 or I8 with scales, the weights; %s", name,
+            advice);
     if (!is_finite(t))
         return sx_fail(err, errlen, -EBADMSG,
                        "E-NONFINITE: %s holds NaN or infinity, the weights; %s", name, advice);
@@ -232,8 +240,8 @@ static int find_layer(sx_model *model, uint32_t layer, bool global, char *err, s
         if (!wanted[i].needed)
             continue;
         snprintf(name, sizeof name, "layers.%u.%s", layer, wanted[i].name);
-        rc = find_tensor(model, wanted[i].out, name, wanted[i].n_dims, wanted[i].a, wanted[i].b, err,
-                         errlen);
+        rc = find_tensor(model, wanted[i].out, name, wanted[i].n_dims, wanted[i].a, wanted[i].b,
+                         err, errlen);
         if (rc < 0)
             return rc;
     }
@@ -262,7 +270,7 @@ static int find_weights(sx_model *model, char *err, size_t errlen)
     return 0;
 }
 
-/* ---- names --------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------- */
 
 static void hash_file(XXH3_state_t *state, const char *name, const uint8_t *bytes, size_t n)
 {
@@ -273,7 +281,7 @@ static void hash_file(XXH3_state_t *state, const char *name, const uint8_t *byte
     XXH3_128bits_update(state, bytes, n);
 }
 
-/* Two models share slabs exactly if this is equal: every name, length and byte that the answer depends on. */
+/* Over every name, length and byte that an answer depends on. */
 static int fingerprint(sx_model *model, const uint8_t *config, size_t n_config,
                        const uint8_t *tokenizer, size_t n_tokenizer, char *err, size_t errlen)
 {
@@ -331,8 +339,9 @@ int sx_model_open(sx_model **out, const char *dir, char *err, size_t errlen)
     }
     dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0) {
-        rc = sx_fail(err, errlen, -EBADMSG, "E-MODEL-FILE: %s, %s; nothing was loaded; check --model",
-                     strerror(errno), sx_show(dir).s);
+        rc = sx_fail(err, errlen, -EBADMSG,
+                     "E-MODEL-FILE: %s, %s; nothing was loaded; check --model", strerror(errno),
+                     sx_show(dir).s);
         goto out;
     }
     if ((rc = sx_file_read(dirfd, CONFIG, MAX_CONFIG, &config, &n_config, err, errlen)) < 0 ||

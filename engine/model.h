@@ -5,10 +5,8 @@
 
 #include "engine/safetensors.h"
 
-#define SX_MAX_LAYERS    512
-#define SX_MAX_VOCAB     (1u << 20)
-#define SX_MAX_TOKENIZER (64u << 20) /* bytes of tokenizer.json */
-#define SX_EPS_MAX       1e-2f
+#define SX_MAX_LAYERS 512
+#define SX_EPS_MAX 1e-2f
 
 typedef struct sx_config {        /* of model_type "sparsex"; names as in config.json */
     uint32_t vocab_size, hidden_size, num_hidden_layers;

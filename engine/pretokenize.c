@@ -1,8 +1,8 @@
 /* pretokenize.c: the linear hand-written splitter. Knows no vocabulary, runs no regular expression.
  *
- * Each function below is one alternative of SX_PATTERN_CODE; the leftmost that matches wins. They need no
- * backtracking because what a greedy loop would give back is known beforehand: it is the blanks behind the
- * last line end of a run, or the last blank of a run. */
+ * Each function below is one alternative of SX_PATTERN_CODE; the leftmost that matches wins. They
+ * need no backtracking because what a greedy loop would give back is known beforehand: it is the
+ * blanks behind the last line end of a run, or the last blank of a run. */
 #include "engine/pretokenize.h"
 
 #include "engine/file.h"
@@ -17,7 +17,7 @@ bool sx_splitter_knows(const char *pattern)
     return strcmp(pattern, SX_PATTERN_CODE) == 0;
 }
 
-/* Planes 4 to 16 hold no letters, numbers or blanks in any Unicode version: they need not be asked. */
+/* Planes 4 to 16 hold no letters, numbers or blanks: they need not be asked. */
 #define HIGH_SYMBOLS 0x400u
 
 static sx_char classify(uint32_t code)
@@ -124,7 +124,7 @@ static size_t contraction(const uint8_t *bytes, size_t n, size_t at)
 
     if (at >= n)
         return 0;
-    a = bytes[at] | 0x20;         /* lower case; other bytes that become a letter so are excluded below */
+    a = bytes[at] | 0x20; /* lower case; other bytes that become a letter so are excluded below */
     if (bytes[at] >= 0x40 && bytes[at] < 0x80 && (a == 's' || a == 'd' || a == 'm' || a == 't'))
         return 1;
     if (at + 1 >= n)
@@ -137,8 +137,8 @@ static size_t contraction(const uint8_t *bytes, size_t n, size_t at)
     return (a == 'l' && b == 'l') || (a == 'v' && b == 'e') || (a == 'r' && b == 'e') ? 2 : 0;
 }
 
-/* \s*[\r\n]|\s+(?!\S)|\s+ : the run of blanks from `at` up to its last line end; without one, the whole run
- * if it is the last of the text or a single blank; else all but its last blank. */
+/* \s*[\r\n]|\s+(?!\S)|\s+ : the run of blanks from `at` up to its last line end; without one, the
+ * whole run if it is the last of the text or a single blank; else all but its last blank. */
 static size_t blanks(const sx_splitter *s, const uint8_t *bytes, size_t n, size_t at)
 {
     size_t last = at, behind_newline = 0, length, end = at;

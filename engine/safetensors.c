@@ -1,10 +1,11 @@
 /* safetensors.c: a folder's weight files: map, check every offset, find a tensor. Knows no model.
  *
- * A file is 8 bytes of header length (little endian), a JSON header, and the tensors' bytes. Accepted is
- * a header that is one JSON object from its first byte, of at most 25 MB, no key twice, whose tensors
- * have a known dtype, a shape whose product times the dtype's size is exactly end - begin, and whose
- * ranges, sorted, cover the bytes behind the header without hole, overlap or rest. (The rules of the
- * format's README; the reference implementation takes headers up to 100 MB and the last of equal keys.) */
+ * A file is 8 bytes of header length (little endian), a JSON header, and the tensors' bytes.
+ * Accepted is a header that is one JSON object from its first byte, of at most 25 MB, no key twice,
+ * whose tensors have a known dtype, a shape whose product times the dtype's size is exactly end -
+ * begin, and whose ranges, sorted, cover the bytes behind the header without hole, overlap or rest.
+ * (The rules of the format's README; the reference implementation takes headers up to 100 MB and
+ * the last of equal keys.) */
 #include "engine/safetensors.h"
 
 #include "engine/file.h"
@@ -12,18 +13,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_HEADER    (25u << 20)
-#define MAX_INDEX     (25u << 20)
-#define MAX_TENSORS   100000u
-#define MAX_SHARDS    1024u
-#define MAX_VALUES    (16384u * 14u) /* of one header: about as many JSON values as 16384 tensors are */
-#define MAX_NAME      512u
+#define MAX_HEADER  (25u << 20)
+#define MAX_INDEX   (25u << 20)
+#define MAX_TENSORS 100000u
+#define MAX_SHARDS  1024u
+#define MAX_VALUES                                                                                 \
+    (16384u * 14u) /* of one header: about as many JSON values as 16384 tensors are */
+#define MAX_NAME 512u
 
 #define SINGLE_FILE "model.safetensors"
 #define INDEX_FILE  "model.safetensors.index.json"
@@ -31,22 +34,22 @@
 typedef struct shard {
     char *name;
     sx_file_id id;
-    void *map;                    /* the whole file, read-only; NULL: not mapped yet */
+    void *map; /* the whole file, read-only; NULL: not mapped yet */
     size_t size;
 } shard;
 
 typedef struct entry {
-    sx_tensor tensor;             /* first member: what callers see */
+    sx_tensor tensor; /* first member: what callers see */
     char *name;
     size_t shard;
-    uint64_t begin, end;          /* in the data part of the shard */
+    uint64_t begin, end; /* in the data part of the shard */
 } entry;
 
 struct sx_safetensors {
-    int dir;                      /* what shard names are relative to; AT_FDCWD for a single path */
+    int dir; /* what shard names are relative to; AT_FDCWD for a single path */
     shard *shards;
     size_t n_shards;
-    entry *entries;               /* sorted by name once open */
+    entry *entries; /* sorted by name once open */
     size_t n_entries, room;
 };
 
@@ -55,21 +58,32 @@ static const struct {
     uint32_t bits;
     sx_dtype dtype;
 } dtypes[] = {
-    {"F32", 32, SX_F32},           {"F16", 16, SX_F16},
-    {"BF16", 16, SX_BF16},         {"I8", 8, SX_I8},
-    {"BOOL", 8, SX_DTYPE_OTHER},   {"F4", 4, SX_DTYPE_OTHER},
-    {"F6_E2M3", 6, SX_DTYPE_OTHER},{"F6_E3M2", 6, SX_DTYPE_OTHER},
-    {"U8", 8, SX_DTYPE_OTHER},     {"F8_E5M2", 8, SX_DTYPE_OTHER},
-    {"F8_E4M3", 8, SX_DTYPE_OTHER},{"F8_E8M0", 8, SX_DTYPE_OTHER},
-    {"F8_E4M3FNUZ", 8, SX_DTYPE_OTHER}, {"F8_E5M2FNUZ", 8, SX_DTYPE_OTHER},
-    {"I16", 16, SX_DTYPE_OTHER},   {"U16", 16, SX_DTYPE_OTHER},
-    {"I32", 32, SX_DTYPE_OTHER},   {"U32", 32, SX_DTYPE_OTHER},
-    {"C64", 64, SX_DTYPE_OTHER},   {"F64", 64, SX_DTYPE_OTHER},
-    {"I64", 64, SX_DTYPE_OTHER},   {"U64", 64, SX_DTYPE_OTHER},
+    {"F32", 32, SX_F32},
+    {"F16", 16, SX_F16},
+    {"BF16", 16, SX_BF16},
+    {"I8", 8, SX_I8},
+    {"BOOL", 8, SX_DTYPE_OTHER},
+    {"F4", 4, SX_DTYPE_OTHER},
+    {"F6_E2M3", 6, SX_DTYPE_OTHER},
+    {"F6_E3M2", 6, SX_DTYPE_OTHER},
+    {"U8", 8, SX_DTYPE_OTHER},
+    {"F8_E5M2", 8, SX_DTYPE_OTHER},
+    {"F8_E4M3", 8, SX_DTYPE_OTHER},
+    {"F8_E8M0", 8, SX_DTYPE_OTHER},
+    {"F8_E4M3FNUZ", 8, SX_DTYPE_OTHER},
+    {"F8_E5M2FNUZ", 8, SX_DTYPE_OTHER},
+    {"I16", 16, SX_DTYPE_OTHER},
+    {"U16", 16, SX_DTYPE_OTHER},
+    {"I32", 32, SX_DTYPE_OTHER},
+    {"U32", 32, SX_DTYPE_OTHER},
+    {"C64", 64, SX_DTYPE_OTHER},
+    {"F64", 64, SX_DTYPE_OTHER},
+    {"I64", 64, SX_DTYPE_OTHER},
+    {"U64", 64, SX_DTYPE_OTHER},
 };
 
 /* One tensor's line for the checks below; `what` is an E-ST- suffix. */
-#define REFUSE(source, what, ...) \
+#define REFUSE(source, what, ...)                                                                  \
     sx_json_fail(&(sx_json_source){"E-ST-" what, (source)->file, (source)->err, (source)->errlen}, \
                  __VA_ARGS__)
 
@@ -81,8 +95,8 @@ static int whole_number(const json_t *value, uint64_t *out)
     return 0;
 }
 
-/* {"dtype": ..., "shape": [...], "data_offsets": [begin, end]} -> e. Sizes are checked here, the place in
- * the file by check_cover(). */
+/* {"dtype": ..., "shape": [...], "data_offsets": [begin, end]} -> e. Sizes are checked here, the
+ * place in the file by check_cover(). */
 static int read_tensor(entry *e, const json_t *info, const sx_json_source *source)
 {
     const json_t *shape = json_object_get(info, "shape");
@@ -193,7 +207,7 @@ static int add_tensor(sx_safetensors *st, const char *name, size_t shard_index, 
     if (!e->name)
         return sx_fail(source->err, source->errlen, -ENOMEM,
                        "E-RAM: table of tensors; nothing was loaded; free memory");
-    st->n_entries++;              /* from here on close() frees the name */
+    st->n_entries++; /* from here on close() frees the name */
     return read_tensor(e, info, source);
 }
 
@@ -217,7 +231,7 @@ static int load_shard(sx_safetensors *st, size_t index, char *err, size_t errlen
 {
     shard *s = &st->shards[index];
     sx_json_source source = {"E-ST-HEADER", s->name, err, errlen};
-    uint8_t length[8], *header = NULL;
+    uint8_t length[8] = {0}, *header = NULL;
     json_t *root = NULL, *info;
     const char *name;
     uint64_t n = 0;
@@ -234,7 +248,8 @@ static int load_shard(sx_safetensors *st, size_t index, char *err, size_t errlen
     for (int i = 7; i >= 0; i--)
         n = n << 8 | length[i];
     if (n > MAX_HEADER || n > s->id.size - sizeof length) {
-        rc = REFUSE(&source, "HEADER", "a header of %llu bytes does not fit (at most %u, file %llu)",
+        rc = REFUSE(&source, "HEADER",
+                    "a header of %llu bytes does not fit (at most %u, file %llu)",
                     (unsigned long long)n, MAX_HEADER, (unsigned long long)s->id.size);
         goto out;
     }
@@ -275,8 +290,8 @@ static int load_shard(sx_safetensors *st, size_t index, char *err, size_t errlen
     }
     s->size = (size_t)s->id.size;
     for (size_t i = first; i < st->n_entries; i++)
-        st->entries[i].tensor.data =
-            (const uint8_t *)s->map + sizeof length + n + st->entries[i].begin;
+        st->entries[i].tensor.data = (const uint8_t *)s->map + sizeof length + n +
+                                     st->entries[i].begin;
 out:
     json_decref(root);
     free(header);
@@ -302,13 +317,15 @@ static int add_shard(sx_safetensors *st, const char *name, char *err, size_t err
         st->shards = more;
     if (!more || !copy) {
         free(copy);
-        return sx_fail(err, errlen, -ENOMEM, "E-RAM: table of files; nothing was loaded; free memory");
+        return sx_fail(err, errlen, -ENOMEM,
+                       "E-RAM: table of files; nothing was loaded; free memory");
     }
     st->shards[st->n_shards++] = (shard){.name = copy};
     return 0;
 }
 
-/* {"weight_map": {tensor: file}}: opens each file once, then compares what is in it with the map. */
+/* {"weight_map": {tensor: file}}: opens each file once, then compares what is in it with the map.
+ */
 static int load_index(sx_safetensors *st, char *err, size_t errlen)
 {
     sx_json_source source = {"E-ST-INDEX", INDEX_FILE, err, errlen};
@@ -321,7 +338,8 @@ static int load_index(sx_safetensors *st, char *err, size_t errlen)
     int rc;
 
     if (!seen) {
-        rc = sx_fail(err, errlen, -ENOMEM, "E-RAM: table of files; nothing was loaded; free memory");
+        rc = sx_fail(err, errlen, -ENOMEM,
+                     "E-RAM: table of files; nothing was loaded; free memory");
         goto out;
     }
     if ((rc = sx_file_read(st->dir, INDEX_FILE, MAX_INDEX, &bytes, &n, err, errlen)) < 0 ||
@@ -385,8 +403,8 @@ static int finish(sx_safetensors *st, char *err, size_t errlen)
         entry *e = &st->entries[i];
         e->tensor.name = e->name;
         if (i && strcmp(e[-1].name, e->name) == 0)
-            return REFUSE((&(sx_json_source){NULL, st->shards[e->shard].name, err, errlen}), "TWICE",
-                          "tensor %s is in two files", sx_show(e->name).s);
+            return REFUSE((&(sx_json_source){NULL, st->shards[e->shard].name, err, errlen}),
+                          "TWICE", "tensor %s is in two files", sx_show(e->name).s);
     }
     for (size_t i = 0; i < st->n_entries; i++) {
         sx_tensor *t = &st->entries[i].tensor;
@@ -395,10 +413,10 @@ static int finish(sx_safetensors *st, char *err, size_t errlen)
         const sx_tensor *scale;
         if (t->dtype != SX_I8 || t->n_dims != 2)
             continue;
-        strcpy(name, t->name);
-        strcat(name, ".scale");
+        snprintf(name, sizeof name, "%s.scale", t->name);
         scale = sx_safetensors_find(st, name);
-        if (!scale || scale->dtype != SX_F32 || scale->n_dims != 1 || scale->shape[0] != t->shape[0])
+        if (!scale || scale->dtype != SX_F32 || scale->n_dims != 1 ||
+            scale->shape[0] != t->shape[0])
             return REFUSE(&source, "SCALE", "I8 matrix %s has no F32 row scales %s of its height",
                           sx_show(t->name).s, sx_show(name).s);
         t->scale = scale;
@@ -501,7 +519,8 @@ size_t sx_safetensors_files(const sx_safetensors *st)
     return st->n_shards;
 }
 
-const char *sx_safetensors_file(const sx_safetensors *st, size_t i, const uint8_t **bytes, size_t *n)
+const char *sx_safetensors_file(const sx_safetensors *st, size_t i, const uint8_t **bytes,
+                                size_t *n)
 {
     *bytes = st->shards[i].map;
     *n = st->shards[i].size;
@@ -522,7 +541,7 @@ bool sx_safetensors_unchanged(const sx_safetensors *st)
     return true;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------- */
 
 static float float_of_bits(uint32_t bits)
 {
@@ -538,7 +557,7 @@ static float float_of_half(uint16_t half)
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     uint32_t exponent = half >> 10 & 31, fraction = half & 0x3ff;
 
-    if (exponent == 0) {          /* zero or subnormal: fraction * 2^-24 */
+    if (exponent == 0) { /* zero or subnormal: fraction * 2^-24 */
         float value = (float)fraction * 0x1p-24f;
         return sign ? -value : value;
     }

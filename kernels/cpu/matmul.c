@@ -44,12 +44,13 @@ SX_DECL_MATRIX_FREE(sx_matrix_free_c)
 SX_DECL_MATMUL(sx_matmul_c)
 {
     (void)stream;
-    for (int i = 0; i < n; i++)
-        for (int r = 0; r < w->rows; r++) {
-            float *out = y + (size_t)i * w->rows + r;
-            float dot = sx_dot(x + (size_t)i * w->cols, w->w + (size_t)r * w->cols, w->cols);
-            *out = accumulate ? *out + dot : dot;
-        }
+    for (int tile = 0; tile < n; tile += 32) /* a few rows of x stay near while w passes once */
+        for (int r = 0; r < w->rows; r++)
+            for (int i = tile; i < n && i < tile + 32; i++) {
+                float *out = y + (size_t)i * w->rows + r;
+                float dot = sx_dot(x + (size_t)i * w->cols, w->w + (size_t)r * w->cols, w->cols);
+                *out = accumulate ? *out + dot : dot;
+            }
     return true;
 }
 

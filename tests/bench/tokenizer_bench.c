@@ -1,5 +1,6 @@
-/* tokenizer_bench.c: MB/s of the tokenizer on one thread, on the files given, against memcpy and a plain
- * loop over the bytes. Median of repeats.
+/* tokenizer_bench.c: MB/s of the tokenizer on one thread, on the files given, against memcpy and a
+ * plain loop over the bytes. Median of repeats.
+ *
  *     tokenizer_bench tokenizer.json FILE... */
 #include "engine/tokenizer.h"
 
@@ -13,7 +14,7 @@
 
 typedef struct input {
     uint8_t *bytes, *copy;
-    size_t n, *ends, n_files;         /* ends[i]: byte behind file i */
+    size_t n, *ends, n_files; /* ends[i]: byte behind file i */
     uint32_t *ids, *token_ends;
     const sx_tokenizer *tokenizer;
     uint64_t result;
@@ -54,8 +55,8 @@ static void run_tokenizer(input *in)
     size_t start = 0, tokens = 0;
 
     for (size_t i = 0; i < in->n_files; i++) {
-        tokens += sx_tokenizer_encode(in->tokenizer, in->bytes + start, in->ends[i] - start, in->ids,
-                                      in->token_ends);
+        tokens += sx_tokenizer_encode(in->tokenizer, in->bytes + start, in->ends[i] - start,
+                                      in->ids, in->token_ends);
         start = in->ends[i];
     }
     in->result = tokens;
@@ -71,8 +72,9 @@ static double measure(const char *name, void (*run)(input *), input *in)
         seconds[i] = now() - start;
     }
     qsort(seconds, REPEATS, sizeof *seconds, compare);
-    printf("%-10s %9.1f MB/s  (best %.1f, worst %.1f)\n", name, 1e-6 * (double)in->n / seconds[REPEATS / 2],
-           1e-6 * (double)in->n / seconds[0], 1e-6 * (double)in->n / seconds[REPEATS - 1]);
+    printf("%-10s %9.1f MB/s  (best %.1f, worst %.1f)\n", name,
+           1e-6 * (double)in->n / seconds[REPEATS / 2], 1e-6 * (double)in->n / seconds[0],
+           1e-6 * (double)in->n / seconds[REPEATS - 1]);
     return (double)in->result;
 }
 

@@ -1,6 +1,6 @@
-/* model_test.c: what config.json and weights must be to each other. A tiny model is opened whole, then
- * with one thing wrong at a time, then cut at every byte and with every byte of its headers changed.
- * argv: folder of the bundled model. */
+/* model_test.c: what config.json and weights must be to each other. A tiny model is opened whole,
+ * then with one thing wrong at a time, then cut at every byte and with every byte of its headers
+ * changed. argv: folder of the bundled model. */
 #include "engine/model.h"
 #include "tests/check.h"
 #include "tests/engine/tiny.h"
@@ -28,12 +28,12 @@ static const char *verdict(void)
 }
 
 /* Refused with `want`, and the line names `word`. */
-#define CHECK_REFUSED(want, word)                                                                \
-    do {                                                                                         \
-        const char *g = verdict();                                                               \
-        SX_CHECK(strcmp(g, want) == 0 && strstr(err, word));                                     \
-        if (strcmp(g, want) != 0 || !strstr(err, word))                                          \
-            fprintf(stderr, "    got %s, want %s with %s (%s)\n", g, want, word, err);           \
+#define CHECK_REFUSED(want, word)                                                                  \
+    do {                                                                                           \
+        const char *g = verdict();                                                                 \
+        SX_CHECK(strcmp(g, want) == 0 && strstr(err, word));                                       \
+        if (strcmp(g, want) != 0 || !strstr(err, word))                                            \
+            fprintf(stderr, "    got %s, want %s with %s (%s)\n", g, want, word, err);             \
     } while (0)
 
 /* One legal range a row: a key as tiny_config has it, and what may not stand there. */
@@ -142,7 +142,7 @@ static void test_config(void)
     scratch_text("config.json", text);
     SX_CHECK(strcmp(verdict(), "") == 0);
     free(text);
-    text = malloc((1 << 20) + 10);
+    text = room((1 << 20) + 10);
     memset(text, ' ', (1 << 20) + 1);
     text[(1 << 20) + 1] = 0;
     scratch_text("config.json", text);
@@ -186,7 +186,8 @@ static void test_tensors(void)
     tiny_write();
     for (size_t i = 0; i < TINY_TENSORS; i++) {
         const char *name = tiny_tensors[i].name;
-        bool is_scale = strstr(name, ".scale") != NULL, is_i8 = strcmp(tiny_tensors[i].dtype, "I8") == 0;
+        bool is_scale = strstr(name, ".scale") != NULL;
+        bool is_i8 = strcmp(tiny_tensors[i].dtype, "I8") == 0;
         char shape[32];
 
         memcpy(tensors, tiny_tensors, sizeof tensors);
@@ -194,7 +195,8 @@ static void test_tensors(void)
         file = tiny_weights(tensors, TINY_TENSORS, &n);
         scratch_write("model.safetensors", file, n);
         free(file);
-        if (is_scale || is_i8)    /* an I8 matrix remains, by its own or the other name, without scales */
+        /* an I8 matrix remains, by its own or the other name, without scales */
+        if (is_scale || is_i8)
             CHECK_REFUSED("E-ST-SCALE", is_scale ? name : "other");
         else
             CHECK_REFUSED("E-MODEL-TENSOR", name);
@@ -219,7 +221,7 @@ static void test_tensors(void)
             free(file);
             CHECK_REFUSED("E-HPARAM", name);
         }
-        if (!is_i8) {             /* all ones: NaN in F32, F16 and BF16 */
+        if (!is_i8) { /* all ones: NaN in F32, F16 and BF16 */
             size_t at = 0, header;
             file = tiny_weights(tiny_tensors, TINY_TENSORS, &n);
             header = 8 + file[0] + 256u * file[1];
@@ -250,7 +252,7 @@ static bool holds(const sx_model *m)
         float *out;
         if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_I8 && !t->scale) || t->n_elements == 0)
             continue;
-        out = malloc(t->n_elements * sizeof *out);
+        out = room(t->n_elements * sizeof *out);
         sx_tensor_rows(t, 0, rows, out);
         for (uint64_t k = 0; k < t->n_elements; k++)
             sum += fabsf(out[k]);
@@ -315,7 +317,7 @@ static void test_sweep(void)
         SX_CHECK(broken == 0);
         free(file);
     }
-    SX_CHECK(accepted > 0);       /* weights may change; the sweep does reach opened models */
+    SX_CHECK(accepted > 0); /* weights may change; the sweep does reach opened models */
 }
 
 static void test_names(const char *bundled)

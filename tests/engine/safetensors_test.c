@@ -1,4 +1,4 @@
-/* safetensors_test.c: what a weights file must be, what is refused, and the numbers that come out. */
+/* safetensors_test.c: what a weights file must be, what is refused, which numbers come out. */
 #include "engine/safetensors.h"
 #include "tests/check.h"
 #include "tests/engine/tiny.h"
@@ -35,12 +35,12 @@ static const char *verdict_of(const char *header, size_t n_data)
     return verdict();
 }
 
-#define CHECK_VERDICT(got, want)                                                                 \
-    do {                                                                                         \
-        const char *g = (got);                                                                   \
-        SX_CHECK(strcmp(g, want) == 0);                                                          \
-        if (strcmp(g, want) != 0)                                                                \
-            fprintf(stderr, "    got %s, want %s (%s)\n", g, want, err);                         \
+#define CHECK_VERDICT(got, want)                                                                   \
+    do {                                                                                           \
+        const char *g = (got);                                                                     \
+        SX_CHECK(strcmp(g, want) == 0);                                                            \
+        if (strcmp(g, want) != 0)                                                                  \
+            fprintf(stderr, "    got %s, want %s (%s)\n", g, want, err);                           \
     } while (0)
 
 #define F32(shape, range) "{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" range "]}"
@@ -53,10 +53,10 @@ static const struct {
     const char *want;
 } headers[] = {
     {"{}", 0, ""},
-    {"{}   ", 0, ""},                                          /* padding behind the object */
+    {"{}   ", 0, ""}, /* padding behind the object */
     {"{\"t\":" F32("2,2", "0,16") "}", 16, ""},
-    {"{\"t\":" F32("", "0,4") "}", 4, ""},                     /* a scalar */
-    {"{\"t\":" F32("0," HUGE_SIDE, "0,0") "}", 0, ""},         /* empty, of any width */
+    {"{\"t\":" F32("", "0,4") "}", 4, ""},             /* a scalar */
+    {"{\"t\":" F32("0," HUGE_SIDE, "0,0") "}", 0, ""}, /* empty, of any width */
     {"{\"a\":" F32("1", "4,8") ",\"b\":" F32("1", "0,4") "}", 8, ""},
     {"{\"a\":" F32("0", "4,4") ",\"b\":" F32("1", "0,4") "}", 4, ""},
     {"{\"__metadata__\":{\"format\":\"pt\"},\"t\":" F32("1", "0,4") "}", 4, ""},
@@ -91,8 +91,8 @@ static const struct {
     {"{\"t\":" F32("1.0", "0,4") "}", 4, "E-ST-SHAPE"},
     {"{\"t\":" F32("\"1\"", "0,4") "}", 4, "E-ST-SHAPE"},
     {"{\"t\":" F32("null", "0,4") "}", 4, "E-ST-SHAPE"},
-    {"{\"t\":" F32("2," HUGE_SIDE, "0,16") "}", 16, "E-ST-SHAPE"},       /* bits wrap */
-    {"{\"t\":" F32("4," HUGE_SIDE, "0,16") "}", 16, "E-ST-SHAPE"},       /* elements wrap */
+    {"{\"t\":" F32("2," HUGE_SIDE, "0,16") "}", 16, "E-ST-SHAPE"}, /* bits wrap */
+    {"{\"t\":" F32("4," HUGE_SIDE, "0,16") "}", 16, "E-ST-SHAPE"}, /* elements wrap */
     {"{\"t\":" F32("4194305,4194305,4194305,211106198978564", "0,16") "}", 16, "E-ST-SHAPE"},
     {"{\"t\":" F32("1,1,1,1,1,1,1,1,1", "0,4") "}", 4, "E-ST-SHAPE"},
     {"{\"t\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "E-ST-SHAPE"},
@@ -102,21 +102,25 @@ static const struct {
     {"{\"t\":" F32("1", "0") "}", 4, "E-ST-OFFSETS"},
     {"{\"t\":" F32("1", "0,4,8") "}", 8, "E-ST-OFFSETS"},
     {"{\"t\":" F32("1", "0,4.0") "}", 4, "E-ST-OFFSETS"},
-    {"{\"t\":" F32("1", "4,8") "}", 8, "E-ST-OFFSETS"},                  /* a hole in front */
+    {"{\"t\":" F32("1", "4,8") "}", 8, "E-ST-OFFSETS"}, /* a hole in front */
     {"{\"a\":" F32("1", "0,4") ",\"b\":" F32("1", "8,12") "}", 12, "E-ST-OFFSETS"},
     {"{\"a\":" F32("2", "0,8") ",\"b\":" F32("1", "4,8") "}", 8, "E-ST-OFFSETS"}, /* overlap */
     {"{\"a\":" F32("1", "0,4") ",\"b\":" F32("1", "0,4") "}", 4, "E-ST-OFFSETS"}, /* alias */
-    {"{\"a\":" F32("2", "0,8") ",\"b\":" F32("0", "4,4") "}", 8, "E-ST-OFFSETS"}, /* empty, inside */
+    {"{\"a\":" F32("2", "0,8") ",\"b\":" F32("0", "4,4") "}", 8,
+     "E-ST-OFFSETS"}, /* empty, inside */
     {"{\"t\":" F32("1", "0,8") "}", 8, "E-ST-SIZE"},
     {"{\"t\":" F32("2", "0,4") "}", 4, "E-ST-SIZE"},
     {"{\"t\":" F32("2", "0,8") "}", 7, "E-ST-CUT"},
     {"{\"t\":" F32("2", "0,8") "}", 9, "E-ST-REST"},
     {"{}", 1, "E-ST-REST"},
     {"{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]}}", 4, "E-ST-SCALE"},
-    {"{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]},\"w.scale\":" F32("3", "4,16")
-     "}", 16, "E-ST-SCALE"},
-    {"{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]},\"w.scale\":{\"dtype\":\"F16\","
-     "\"shape\":[2],\"data_offsets\":[4,8]}}", 8, "E-ST-SCALE"},
+    {"{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]},\"w.scale\":" F32(
+         "3", "4,16") "}",
+     16, "E-ST-SCALE"},
+    {"{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]},\"w.scale\":{\"dtype\":"
+     "\"F16\","
+     "\"shape\":[2],\"data_offsets\":[4,8]}}",
+     8, "E-ST-SCALE"},
 };
 
 static void test_headers(void)
@@ -125,8 +129,8 @@ static void test_headers(void)
         const char *got = verdict_of(headers[i].header, headers[i].n_data);
         SX_CHECK(strcmp(got, headers[i].want) == 0);
         if (strcmp(got, headers[i].want) != 0)
-            fprintf(stderr, "    %s: got %s, want %s (%s)\n", headers[i].header, got, headers[i].want,
-                    err);
+            fprintf(stderr, "    %s: got %s, want %s (%s)\n", headers[i].header, got,
+                    headers[i].want, err);
     }
 }
 
@@ -136,7 +140,7 @@ static void test_sizes(void)
     static const uint64_t lengths[] = {0, 1, 3, 100000001, (25u << 20) + 1, INT64_MAX, UINT64_MAX};
     size_t n = 0, many = 300000;
     uint8_t *file = tiny_file("{}", 0, &n);
-    char *text, *p;
+    char *text;
 
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         for (int k = 0; k < 8; k++)
@@ -150,16 +154,16 @@ static void test_sizes(void)
     }
     free(file);
 
-    text = malloc(many * 60 + 100);
+    text = room(many * 60 + 100);
     memset(text, '[', many);
     memcpy(text, "{\"t\":", 5);
     text[many] = 0;
     CHECK_VERDICT(verdict_of(text, 0), "E-ST-HEADER");
-    p = text + sprintf(text, "{"); /* more tensors than we take */
+    n = add(text, 0, "{"); /* more tensors than we take */
     for (size_t i = 0; i < many; i++)
-        p += sprintf(p, "%s\"%zu\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
-                     i ? "," : "", i);
-    strcpy(p, "}");
+        n = add(text, n, "%s\"%zu\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+                i ? "," : "", i);
+    strcpy(text + n, "}");
     CHECK_VERDICT(verdict_of(text, 0), "E-ST-HEADER");
     SX_CHECK(strstr(err, "JSON values") != NULL);
     free(text);
@@ -245,13 +249,16 @@ static void test_shards(void)
     sx_safetensors *st = NULL;
     const uint8_t *bytes;
     size_t n;
-    char *text, *p;
+    char *text;
 
     scratch_empty();
-    write_shard("a.safetensors", "{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]}}", 4);
-    write_shard("b.safetensors", "{\"w.scale\":" F32("2", "0,8") ",\"v\":" F32("1", "8,12") "}", 12);
-    scratch_text("model.safetensors.index.json",
-                 INDEX("\"w\":\"a.safetensors\",\"w.scale\":\"b.safetensors\",\"v\":\"b.safetensors\""));
+    write_shard("a.safetensors",
+                "{\"w\":{\"dtype\":\"I8\",\"shape\":[2,2],\"data_offsets\":[0,4]}}", 4);
+    write_shard("b.safetensors", "{\"w.scale\":" F32("2", "0,8") ",\"v\":" F32("1", "8,12") "}",
+                12);
+    scratch_text(
+        "model.safetensors.index.json",
+        INDEX("\"w\":\"a.safetensors\",\"w.scale\":\"b.safetensors\",\"v\":\"b.safetensors\""));
     SX_CHECK(sx_safetensors_open(&st, scratch, err, sizeof err) == 0);
     if (st) {
         SX_CHECK(sx_safetensors_files(st) == 2 && sx_safetensors_count(st) == 3);
@@ -269,23 +276,26 @@ static void test_shards(void)
     CHECK_VERDICT(index_verdict(INDEX("\"w\":\"./a.safetensors\"")), "E-ST-INDEX");
     CHECK_VERDICT(index_verdict(INDEX("\"w\":\"tokenizer.json\"")), "E-ST-INDEX");
     CHECK_VERDICT(index_verdict(INDEX("\"w\":\"none.safetensors\"")), "E-MODEL-FILE");
-    CHECK_VERDICT(index_verdict(INDEX("\"v\":\"b.safetensors\"")), "E-ST-INDEX"); /* w.scale unnamed */
+    CHECK_VERDICT(index_verdict(INDEX("\"v\":\"b.safetensors\"")),
+                  "E-ST-INDEX"); /* w.scale unnamed */
     CHECK_VERDICT(index_verdict(INDEX("\"w.scale\":\"b.safetensors\",\"v\":\"b.safetensors\","
-                                      "\"u\":\"b.safetensors\"")), "E-ST-INDEX");
-    write_shard("c.safetensors", "{\"v\":" F32("1", "0,4") "}", 4);   /* v in two files */
+                                      "\"u\":\"b.safetensors\"")),
+                  "E-ST-INDEX");
+    write_shard("c.safetensors", "{\"v\":" F32("1", "0,4") "}", 4); /* v in two files */
     CHECK_VERDICT(index_verdict(INDEX("\"w.scale\":\"b.safetensors\",\"v\":\"b.safetensors\","
-                                      "\"u\":\"c.safetensors\"")), "E-ST-INDEX");
+                                      "\"u\":\"c.safetensors\"")),
+                  "E-ST-INDEX");
     SX_CHECK(symlink("b.safetensors", scratch_path("l.safetensors")) == 0);
     CHECK_VERDICT(index_verdict(INDEX("\"v\":\"l.safetensors\",\"w.scale\":\"l.safetensors\"")),
                   "E-MODEL-FILE");
     SX_CHECK(mkfifo(scratch_path("f.safetensors"), 0600) == 0);
     CHECK_VERDICT(index_verdict(INDEX("\"v\":\"f.safetensors\"")), "E-MODEL-FILE");
 
-    text = malloc(100000 * 40);   /* 10^5 files */
-    p = text + sprintf(text, "{\"weight_map\":{");
+    text = room(100000 * 40); /* 10^5 files */
+    n = add(text, 0, "{\"weight_map\":{");
     for (int i = 0; i < 100000; i++)
-        p += sprintf(p, "%s\"%d\":\"%d.safetensors\"", i ? "," : "", i, i);
-    strcpy(p, "}}");
+        n = add(text, n, "%s\"%d\":\"%d.safetensors\"", i ? "," : "", i, i);
+    strcpy(text + n, "}}");
     CHECK_VERDICT(index_verdict(text), "E-ST-INDEX");
     free(text);
 
@@ -302,7 +312,8 @@ static void test_shards(void)
 /* Names from a file are shown, never printed as they are. */
 static void test_escape(void)
 {
-    CHECK_VERDICT(verdict_of("{\"\\u001b]0;x\\u0007\\n\\u202e\":" F32("2", "0,4") "}", 4), "E-ST-SIZE");
+    CHECK_VERDICT(verdict_of("{\"\\u001b]0;x\\u0007\\n\\u202e\":" F32("2", "0,4") "}", 4),
+                  "E-ST-SIZE");
     for (const char *p = err; *p; p++)
         SX_CHECK((uint8_t)*p >= 0x20 && (uint8_t)*p < 0x7f);
     SX_CHECK(strstr(err, "\\x1b]0;x\\x07\\x0a") != NULL);

@@ -3,6 +3,7 @@
 #define SX_SCRATCH_H
 
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,28 @@
 #include <unistd.h>
 
 static char scratch[64];
+
+/* malloc that a test need not check */
+static inline void *room(size_t n)
+{
+    void *p = malloc(n ? n : 1);
+
+    if (!p)
+        exit(2);
+    return p;
+}
+
+/* Prints at text + n, where there is room for it; where it ends. */
+static inline size_t __attribute__((format(printf, 3, 4)))
+add(char *text, size_t n, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    n += (size_t)vsprintf(text + n, format, args);
+    va_end(args);
+    return n;
+}
 
 static inline const char *scratch_path(const char *name)
 {

@@ -1,5 +1,6 @@
-/* tokenizer_test.c: ids equal to the reference's, any bytes survive, control tokens never come from text,
- * hostile vocabularies are refused. argv: tokenizer.json of the bundled model, folder of parity vectors. */
+/* tokenizer_test.c: ids equal to the reference's, any bytes survive, control tokens never come from
+ * text, hostile vocabularies are refused. argv: tokenizer.json of the bundled model, folder of
+ * parity vectors. */
 #include "engine/file.h"
 #include "engine/json.h"
 #include "engine/safetensors.h"
@@ -24,10 +25,11 @@ static json_t *load_json(const char *dir, const char *name)
     return root;
 }
 
-/* decode(encode(x)) == x; ends ascend to n and fit the tokens' bytes; nothing is a control token. */
+/* decode(encode(x)) == x; ends ascend to n and fit the tokens' bytes; nothing is a control token.
+ */
 static bool round_trips(const sx_tokenizer *t, const uint8_t *bytes, size_t n)
 {
-    uint32_t *ids = malloc((n + 1) * sizeof *ids), *ends = malloc((n + 1) * sizeof *ends);
+    uint32_t *ids = room((n + 1) * sizeof *ids), *ends = room((n + 1) * sizeof *ends);
     size_t count = sx_tokenizer_encode(t, bytes, n, ids, ends), at = 0;
     bool good = count <= n;
 
@@ -50,9 +52,10 @@ static void test_vectors(const sx_tokenizer *t, const char *dir)
 
     SX_CHECK(json_array_size(root) == 18);
     json_array_foreach(root, i, vector) {
-        const json_t *text = json_object_get(vector, "text"), *want = json_object_get(vector, "ids");
+        const json_t *text = json_object_get(vector, "text"),
+                     *want = json_object_get(vector, "ids");
         size_t n = json_string_length(text), count;
-        uint32_t *ids = malloc((n + 1) * sizeof *ids);
+        uint32_t *ids = room((n + 1) * sizeof *ids);
         bool equal;
         count = sx_tokenizer_encode(t, (const uint8_t *)json_string_value(text), n, ids, NULL);
         equal = count == json_array_size(want);
@@ -65,7 +68,8 @@ static void test_vectors(const sx_tokenizer *t, const char *dir)
     json_decref(root);
 }
 
-/* A segment of the parity files: <file>, its path and a line end, its range of the file's tokens. */
+/* A segment of the parity files: <file>, its path and a line end, its range of the file's tokens.
+ */
 static void test_segments(const sx_tokenizer *t, const char *dir)
 {
     json_t *root = load_json(dir, "parity.json"), *segment;
@@ -91,12 +95,13 @@ static void test_segments(const sx_tokenizer *t, const char *dir)
         size_t n = json_string_length(text), count, n_header;
         uint32_t length;
         bool equal;
-        ids = malloc(n * sizeof *ids);
-        ends = malloc(n * sizeof *ends);
+        ids = room(n * sizeof *ids);
+        ends = room(n * sizeof *ends);
         count = sx_tokenizer_encode(t, (const uint8_t *)json_string_value(text), n, ids, ends);
         snprintf(path, sizeof path, "%s\n", name);
-        header[0] = 1;            /* <file> */
-        n_header = 1 + sx_tokenizer_encode(t, (const uint8_t *)path, strlen(path), header + 1, NULL);
+        header[0] = 1; /* <file> */
+        n_header = 1 +
+                   sx_tokenizer_encode(t, (const uint8_t *)path, strlen(path), header + 1, NULL);
         memcpy(&length, (const uint8_t *)lengths->data + 4 * i, 4);
         SX_CHECK(last <= count && n_header + last - first == length);
         equal = at + length <= want->n_elements &&
@@ -116,7 +121,7 @@ static void test_segments(const sx_tokenizer *t, const char *dir)
     json_decref(root);
 }
 
-/* ---- hostile and long texts ----------------------------------------------------------------------------- */
+/* ---- hostile and long texts ------------------------------------------------------------ */
 
 static uint64_t seed = 7;
 
@@ -143,7 +148,7 @@ static void test_any_bytes(const sx_tokenizer *t)
             else if (kind == 1)
                 bytes[i] = (uint8_t)(0x80 + draw() % 128);
             else
-                bytes[i] = (uint8_t)" \t\n\raZ'.9\xc3\xa9\xed\xa0\xe2\x80\xa8"[draw() % 16];
+                bytes[i] = (uint8_t) " \t\n\raZ'.9\xc3\xa9\xed\xa0\xe2\x80\xa8"[draw() % 16];
         }
         good = good && round_trips(t, bytes, n);
     }
@@ -174,13 +179,14 @@ static void test_long_runs(const sx_tokenizer *t)
     static const struct {
         const char *unit;
         size_t n;
-    } runs[] = {{"Z", 131072},  {"A", 43000},   {"Z", 1000000}, {"^", 1000000}, {"\n", 100000},
-                {" ", 1000000}, {" \n", 100000}, {"\t \r", 100000}, {"\xff", 500000}, {"日", 300000},
-                {"\xed\xa0\x80", 100000}, {"'s", 100000}, {"ab", 300000}};
+    } runs[] = {{"Z", 131072},    {"A", 43000},   {"Z", 1000000},           {"^", 1000000},
+                {"\n", 100000},   {" ", 1000000}, {" \n", 100000},          {"\t \r", 100000},
+                {"\xff", 500000}, {"日", 300000}, {"\xed\xa0\x80", 100000}, {"'s", 100000},
+                {"ab", 300000}};
 
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         size_t unit = strlen(runs[i].unit), n = unit * runs[i].n;
-        uint8_t *bytes = malloc(n);
+        uint8_t *bytes = room(n);
         for (size_t k = 0; k < n; k++)
             bytes[k] = (uint8_t)runs[i].unit[k % unit];
         SX_CHECK(round_trips(t, bytes, n));
@@ -188,11 +194,12 @@ static void test_long_runs(const sx_tokenizer *t)
     }
 }
 
-/* The merges as the file says, by looking for the best pair again and again: letters only, so that a text
- * is one piece and its bytes are their own names. */
-static size_t merge_slowly(const json_t *ranks, const json_t *vocab, const char *text, uint32_t *ids)
+/* The merges as the file says, by looking for the best pair again and again: letters only, so that
+ * a text is one piece and its bytes are their own names. */
+static size_t merge_slowly(const json_t *ranks, const json_t *vocab, const char *text,
+                           uint32_t *ids)
 {
-    size_t n = strlen(text), *start = malloc((n + 1) * sizeof *start);
+    size_t n = strlen(text), *start = room((n + 1) * sizeof *start);
     char pair[2100];
 
     for (size_t i = 0; i <= n; i++)
@@ -202,8 +209,8 @@ static size_t merge_slowly(const json_t *ranks, const json_t *vocab, const char 
         json_int_t least = INT64_MAX;
         for (size_t i = 0; i + 1 < n; i++) {
             const json_t *rank;
-            snprintf(pair, sizeof pair, "%.*s %.*s", (int)(start[i + 1] - start[i]), text + start[i],
-                     (int)(start[i + 2] - start[i + 1]), text + start[i + 1]);
+            snprintf(pair, sizeof pair, "%.*s %.*s", (int)(start[i + 1] - start[i]),
+                     text + start[i], (int)(start[i + 2] - start[i + 1]), text + start[i + 1]);
             rank = json_object_get(ranks, pair);
             if (rank && json_integer_value(rank) < least) {
                 least = json_integer_value(rank);
@@ -226,7 +233,8 @@ static size_t merge_slowly(const json_t *ranks, const json_t *vocab, const char 
 /* Both ways of merging (up to 64 bytes, and more) against the slow one. */
 static void test_merges(const sx_tokenizer *t, const char *path)
 {
-    static const char *const letters[] = {"abcdefghijklmnopqrstuvwxyz", "etaoinsr", "ab", "Zz", "eeet"};
+    static const char *const letters[] = {"abcdefghijklmnopqrstuvwxyz", "etaoinsr", "ab", "Zz",
+                                          "eeet"};
     json_t *root = json_load_file(path, 0, NULL), *model = json_object_get(root, "model"), *pair;
     json_t *vocab = json_object_get(model, "vocab"), *ranks = json_object();
     size_t i;
@@ -254,10 +262,10 @@ static void test_merges(const sx_tokenizer *t, const char *path)
     json_decref(root);
 }
 
-/* ---- hostile vocabularies ---------------------------------------------------------------------------------- */
+/* ---- hostile vocabularies -------------------------------------------------------------- */
 
-/* The tiny tokenizer with `from` replaced: refused as E-VOCAB, the line says `word`; or, where word is NULL,
- * accepted, and fit for any text. */
+/* The tiny tokenizer with `from` replaced: refused as E-VOCAB, the line says `word`; or, where word
+ * is NULL, accepted, and fit for any text. */
 static const struct {
     const char *from, *to, *word;
 } vocab_cases[] = {
@@ -273,7 +281,8 @@ static const struct {
     {"\"use_regex\":false", "\"use_regex\":true", "unsupported"},
     {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "unsupported"},
     {"\"type\":\"Split\"", "\"type\":\"Punctuation\"", "unsupported"},
-    {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA\"}",
+    {"\"normalizer\":null",
+     "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA\"}",
      "normalizer: unsupported"},
     {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "unsupported"},
     {"\"type\":\"BPE\"", "\"type\":\"WordPiece\"", "unsupported"},
@@ -283,7 +292,8 @@ static const struct {
     {"\"unk_token\":null", "\"unk_token\":\"<pad>\"", "unk_token"},
     {"\"decoder\":{\"type\":\"ByteLevel\"}", "\"decoder\":{\"type\":\"Metaspace\"}", "decoder"},
     {"\"truncation\":null", "\"truncation\":{\"max_length\":8}", "truncation"},
-    {"\"content\":\"<eos>\",\"special\":true", "\"content\":\"<eos>\",\"special\":false", "not special"},
+    {"\"content\":\"<eos>\",\"special\":true", "\"content\":\"<eos>\",\"special\":false",
+     "not special"},
     {"{\"id\":4,", "{\"id\":3,", "twice"},
     {"{\"id\":4,", "{\"id\":272,", "id"},
     {"{\"id\":4,", "{\"id\":2147483648,", "id"},
@@ -315,7 +325,7 @@ static const struct {
     {"[\"a\",\"b\"]", "\"ab\"", "merge 0"},
     {"[\"a\",\"b\"]", "\"a b c\"", "merge 0"},
     {"[\"a\",\"b\"]", "7", "merge 0"},
-    {"[\"a\",\"b\"]", "[\"a\",\"c\"]", "merge 0"},               /* "ac" is no token */
+    {"[\"a\",\"b\"]", "[\"a\",\"c\"]", "merge 0"}, /* "ac" is no token */
     {"[\"ab\",\"c\"]", "[\"a\",\"b\"]", "twice"},
     {"[\"ab\",\"c\"]", "[\"<a\",\">\"]", "merge 1"},
     {"\"merges\":[", "\"merges\":1,\"m\":[", "merges"},
@@ -323,7 +333,8 @@ static const struct {
     {"[\"ab\",\"c\"]", "[\"<pad>\",\"a\"]", "merge 1"},
     {"\"ab\":264,\"abc\":265", "\"ab\":264,\"abc\":265,\"<a\":269,\"pad>\":270", NULL},
     {"\"ab\":264,\"abc\":265,\"\\u0120a\":266},\"merges\":[",
-     "\"ab\":264,\"abc\":265,\"<a\":269,\"\\u0120a\":266},\"merges\":[[\"<\",\"a\"],[\"<a\",\">\"],",
+     "\"ab\":264,\"abc\":265,\"<a\":269,\"\\u0120a\":266},\"merges\":[[\"<\",\"a\"],[\"<a\",\">\"]"
+     ",",
      "merge 1"},
 };
 
@@ -354,7 +365,7 @@ static void test_vocabularies(void)
     }
 
     /* a token of a megabyte */
-    token = malloc((1 << 20) + 20);
+    token = room((1 << 20) + 20);
     memset(token, 'z', 1 << 20);
     token[0] = '"';
     strcpy(token + (1 << 20), "\":267,\"ab\":264");
@@ -370,8 +381,10 @@ static void test_vocabularies(void)
     scratch_text("tokenizer.json", good);
     SX_CHECK(sx_tokenizer_open(&t, scratch_path("tokenizer.json"), 1, err, sizeof err) == -EBADMSG);
     SX_CHECK(sx_tokenizer_open(&t, scratch_path("tokenizer.json"), 0, err, sizeof err) == -EBADMSG);
-    SX_CHECK(sx_tokenizer_open(&t, scratch_path("tokenizer.json"), UINT32_MAX, NULL, 0) == -EBADMSG);
-    SX_CHECK(sx_tokenizer_open(&t, scratch_path("none.json"), TINY_VOCAB, err, sizeof err) == -EBADMSG);
+    SX_CHECK(sx_tokenizer_open(&t, scratch_path("tokenizer.json"), UINT32_MAX, NULL, 0) ==
+             -EBADMSG);
+    SX_CHECK(sx_tokenizer_open(&t, scratch_path("none.json"), TINY_VOCAB, err, sizeof err) ==
+             -EBADMSG);
     SX_CHECK(strncmp(err, "E-MODEL-FILE:", 13) == 0);
     free(good);
 }
@@ -386,15 +399,16 @@ static void test_sweep(void)
 
     for (size_t cut = 0; cut < n - 1; cut++) { /* the last byte is a line end */
         scratch_write("tokenizer.json", good, cut);
-        broken += sx_tokenizer_open(&t, scratch_path("tokenizer.json"), TINY_VOCAB, err, sizeof err) !=
-                  -EBADMSG;
+        broken += sx_tokenizer_open(&t, scratch_path("tokenizer.json"), TINY_VOCAB, err,
+                                    sizeof err) != -EBADMSG;
     }
     SX_CHECK(broken == 0);
     for (size_t i = 0; i < n; i += 5) {
         char was = good[i];
         good[i] = (char)(i % 2 ? was ^ 0x80 : was ^ 1);
         scratch_write("tokenizer.json", good, n);
-        if (sx_tokenizer_open(&t, scratch_path("tokenizer.json"), TINY_VOCAB, err, sizeof err) == 0) {
+        if (sx_tokenizer_open(&t, scratch_path("tokenizer.json"), TINY_VOCAB, err, sizeof err) ==
+            0) {
             accepted++;
             broken += !round_trips(t, (const uint8_t *)"abc <a> abcab\n\xff", 15);
             sx_tokenizer_close(t);
