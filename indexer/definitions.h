@@ -7,10 +7,13 @@
 #include <stdatomic.h>
 
 typedef struct sx_definition {
-    uint32_t start_byte, end_byte;
+    uint32_t start_byte, end_byte; /* with decorators, attributes, template<>, export in front */
     uint32_t name_start, name_end;
-    uint32_t doc_start, doc_end; /* equal: none */
+    uint32_t scope_start, scope_end; /* what else the name belongs to: the receiver's type in Go,
+                                      * the type of an impl, Foo of C++'s Foo::bar; equal: none */
+    uint32_t doc_start, doc_end; /* equal: none; in front of the definition, or inside (docstring) */
     uint32_t signature_end;      /* behind the last byte of the signature, no trailing space */
+    uint32_t boundary;           /* sx_definition_boundary() */
     uint32_t start_line, end_line;
     const char *kind;            /* static string: "function", "method", "class", ... */
     int32_t parent;              /* index of the innermost enclosing definition, -1: none */
@@ -46,8 +49,16 @@ void sx_parser_free(sx_parser *parser);
 int sx_parser_run(sx_parser *parser, const sx_language *language, const uint8_t *bytes, size_t n,
                   const atomic_bool *stop, sx_parse *parse, char *err, size_t errlen);
 
-/* Where a segment or block may start because of this definition: its doc comment's start if that
- * stands in front of it, else its own. */
+/* Where a segment or block may start because of this definition: the start of the line on which the
+ * definition starts, or the doc comment in front of it (as the model saw it in training).
+ * SX_NO_BOUNDARY for what is too small to stand alone: one-line constants, variables, macros and
+ * types without a doc comment, and namespaces. */
+#define SX_NO_BOUNDARY UINT32_MAX
 uint32_t sx_definition_boundary(const sx_definition *definition);
+
+/* Writes the names of what encloses definition i, outermost first, joined by '.', or "": "Ring" for
+ * Ring.push and Ring::push alike. Cut at a name's end where it does not fit. Returns out. */
+const char *sx_definition_scope(const sx_parse *parse, size_t i, const uint8_t *bytes, char *out,
+                                size_t outlen);
 
 #endif
