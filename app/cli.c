@@ -68,13 +68,14 @@ int sx_cli_session(sx_cli *cli, bool with_weights, sx_session **out)
         .user = cli};
 
     if (cli->model == NULL)
-        return sx_fail(&cli->failure, SX_DOMAIN_MODEL, -ENOENT,
-                       "E-MODEL-MISSING: no model was found; nothing was done; install one or give "
-                       "--model DIR");
+        return sx_failed_saying(
+            &cli->failure, SX_DOMAIN_MODEL, -ENOENT,
+            "E-MODEL-MISSING: no model was found; nothing was done; install one or give "
+            "--model DIR");
     if (cli->queries == NULL)
-        return sx_fail(&cli->failure, SX_DOMAIN_MODEL, -EIO,
-                       "E-QUERIES-MISSING: the program's queries "
-                       "were not found; nothing was done; install it again");
+        return sx_failed_saying(&cli->failure, SX_DOMAIN_MODEL, -EIO,
+                                "E-QUERIES-MISSING: the program's queries "
+                                "were not found; nothing was done; install it again");
     return sx_session_open(out, &session, &cli->failure);
 }
 
@@ -113,10 +114,11 @@ int main(int argc, char **argv)
         rc = run(&cli);
     sx_progress_clear(&cli.progress);
     if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-        rc = sx_fail(&cli.failure, SX_DOMAIN_PROGRAM, -EIO,
-                     "E-OUTPUT: standard output could not be written: %s; what was read is kept; "
-                     "make room",
-                     strerror(errno));
+        rc = sx_failed_saying(
+            &cli.failure, SX_DOMAIN_PROGRAM, -EIO,
+            "E-OUTPUT: standard output could not be written: %s; what was read is kept; "
+            "make room",
+            strerror(errno));
     if (rc < 0) {
         fflush(stdout);
         fprintf(stderr, "sparsex: %s\n", cli.failure.text);

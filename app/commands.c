@@ -62,7 +62,7 @@ static int put_json(sx_cli *cli, bool ok)
 {
     if (ok)
         return 0;
-    return sx_fail(
+    return sx_failed_saying(
         &cli->failure, SX_DOMAIN_PROGRAM, -ENOMEM,
         "E-MEMORY: the result could not be written as JSON; what was read is kept; try again");
 }
@@ -195,7 +195,7 @@ static int read_batch(sx_cli *cli, char **text, size_t *n)
     *n = 0;
     sx_display_name(shown, sizeof shown, name);
     if (file == NULL)
-        return sx_fail(
+        return sx_failed_saying(
             &cli->failure, SX_DOMAIN_PROGRAM, -ENOENT,
             "E-USAGE: the questions cannot be read: %s, %s; nothing was asked; name a file",
             strerror(errno), shown);
@@ -210,8 +210,8 @@ static int read_batch(sx_cli *cli, char **text, size_t *n)
             char what[512];
 
             snprintf(what, sizeof what, "%.400s", cli->failure.text);
-            rc = sx_fail(&cli->failure, SX_DOMAIN_PROGRAM, rc, "%s (line %zu of %s)", what, *n + 1,
-                         shown);
+            rc = sx_failed_saying(&cli->failure, SX_DOMAIN_PROGRAM, rc, "%s (line %zu of %s)", what,
+                                  *n + 1, shown);
             break;
         }
         if ((longer = realloc(*text, length + (size_t)got + 1)) == NULL) {
@@ -225,9 +225,9 @@ static int read_batch(sx_cli *cli, char **text, size_t *n)
         ++*n;
     }
     if (rc == 0 && ferror(file))
-        rc = sx_fail(&cli->failure, SX_DOMAIN_PROGRAM, -EINVAL,
-                     "E-USAGE: the questions cannot be read: %s; nothing was asked; name a file",
-                     shown);
+        rc = sx_failed_saying(
+            &cli->failure, SX_DOMAIN_PROGRAM, -EINVAL,
+            "E-USAGE: the questions cannot be read: %s; nothing was asked; name a file", shown);
     free(line);
     if (file != stdin)
         fclose(file);

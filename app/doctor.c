@@ -144,11 +144,13 @@ int sx_command_doctor(sx_cli *cli)
     }
     json_decref(r.json);
     if (model < 0)
-        return sx_fail(&cli->failure, SX_DOMAIN_MODEL, model,
-                       "E-MODEL: the model cannot be used; nothing was changed; see above");
+        return sx_failed_saying(
+            &cli->failure, SX_DOMAIN_MODEL, model,
+            "E-MODEL: the model cannot be used; nothing was changed; see above");
     if (cache < 0)
-        return sx_fail(&cli->failure, SX_DOMAIN_REPOSITORY, cache,
-                       "E-CACHE: the cache directory cannot be used; nothing was changed; see "
-                       "above, or give --cache DIR");
+        return sx_failed_saying(
+            &cli->failure, SX_DOMAIN_REPOSITORY, cache,
+            "E-CACHE: the cache directory cannot be used; nothing was changed; see "
+            "above, or give --cache DIR");
     return 0;
 }

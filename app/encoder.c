@@ -52,7 +52,8 @@ static int flush(encoding *e)
     if ((rc = sx_slab_sync(e->landmarks, err, errlen)) < 0 ||
         (e->kv_dirty && (rc = sx_slab_sync(e->kv, err, errlen)) < 0))
         return encoding_failed(e, SX_DOMAIN_MODEL, rc);
-    rc = sx_extents_put(s->index, s->info->model, e->extents, e->n_extents, err, errlen);
+    rc = sx_extents_put(s->index, s->info->model, s->info->n_global, e->extents, e->n_extents, err,
+                        errlen);
     if (rc < 0)
         return encoding_failed(e, SX_DOMAIN_REPOSITORY, rc);
     e->n_extents = 0;
@@ -186,7 +187,7 @@ static int plan_room(encoding *e, uint64_t blocks)
     room = (uint64_t)fs.f_bavail * fs.f_frsize;
     if (landmarks + DISK_MARGIN > room) {
         e->rc = -ENOSPC;
-        return sx_fail(
+        return sx_failed_saying(
             e->failure, SX_DOMAIN_MODEL, -ENOSPC,
             "E-DISK-FULL: %s needed for landmarks, %s free on the cache's disk; what was "
             "read before is kept; make room or give --cache DIR",

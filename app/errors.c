@@ -50,7 +50,7 @@ int sx_failed_with(sx_failure *failure, sx_domain domain, int rc)
     return rc;
 }
 
-int sx_fail(sx_failure *failure, sx_domain domain, int rc, const char *format, ...)
+int sx_failed_saying(sx_failure *failure, sx_domain domain, int rc, const char *format, ...)
 {
     va_list arguments;
 

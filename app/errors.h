@@ -33,7 +33,7 @@ int sx_exit_code(sx_domain domain, int rc);
 /* Fills in the exit code for rc, and a text where the module left none. Returns rc. */
 int sx_failed_with(sx_failure *failure, sx_domain domain, int rc);
 /* The same with a text of our own. */
-int sx_fail(sx_failure *failure, sx_domain domain, int rc, const char *format, ...)
+int sx_failed_saying(sx_failure *failure, sx_domain domain, int rc, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 #endif

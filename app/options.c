@@ -116,8 +116,9 @@ static int usage(sx_failure *failure, const char *what, const char *word, const 
 {
     char safe[256];
 
-    return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL, "E-USAGE: %s '%s'; nothing was done; %s",
-                   what, shown(safe, sizeof safe, word), advice);
+    return sx_failed_saying(failure, SX_DOMAIN_PROGRAM, -EINVAL,
+                            "E-USAGE: %s '%s'; nothing was done; %s", what,
+                            shown(safe, sizeof safe, word), advice);
 }
 
 /* A whole decimal number, with a size suffix where asked for. */
@@ -376,8 +377,8 @@ int sx_options_parse(sx_options *options, int argc, char **argv, sx_failure *fai
         }
     }
     if (command == NULL)
-        return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL,
-                       "E-USAGE: no command; nothing was done; see `sparsex help`");
+        return sx_failed_saying(failure, SX_DOMAIN_PROGRAM, -EINVAL,
+                                "E-USAGE: no command; nothing was done; see `sparsex help`");
     if (strcmp(command, "help") == 0) {
         options->command = SX_COMMAND_HELP;
         options->name = words[0];
@@ -426,6 +427,6 @@ int sx_question_check(const char *question, size_t n, sx_failure *failure)
     }
     if (what == NULL)
         return 0;
-    return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL,
-                   "E-USAGE: %s; nothing was asked; ask in one short sentence", what);
+    return sx_failed_saying(failure, SX_DOMAIN_PROGRAM, -EINVAL,
+                            "E-USAGE: %s; nothing was asked; ask in one short sentence", what);
 }

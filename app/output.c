@@ -135,8 +135,26 @@ static void put_lines(sx_answer_view *view, uint32_t end)
     fflush(view->terminal->file);
 }
 
+/* The doc comment and signature of the place that the headline names. */
+static void put_head(sx_answer_view *view, const sx_span *span)
+{
+    const sx_quote_source *source = &span->source;
+    bool doc_first = source->doc_start < source->doc_end && source->doc_start < source->start;
+    sx_answer_view head = {.terminal = view->terminal, .bytes = source->bytes};
+    uint32_t end = source->signature_end > source->start ? source->signature_end : source->start + 1;
+
+    head.next = doc_first ? source->doc_start : source->start;
+    while (head.next > 0 && source->bytes[head.next - 1] != '\n')
+        head.next--;
+    while (end < source->n && source->bytes[end] != '\n')
+        end++;
+    head.line = line_number(source->bytes, head.next);
+    put_lines(&head, end);
+}
+
 static void begin_lines(sx_answer_view *view, const sx_reply *reply)
 {
+    const sx_terminal *t = view->terminal;
     const sx_span *span = &reply->spans[reply->quote.source];
     char path[PATH_BYTES + 64];
 
@@ -145,9 +163,10 @@ static void begin_lines(sx_answer_view *view, const sx_reply *reply)
     view->start = view->next = reply->quote.start;
     view->line = line_number(span->source.bytes, view->start);
     if (reply->quote.source > 0) { /* not from the place the headline names */
-        location(path, sizeof path, span, view->terminal->width);
-        put_styled(view->terminal, SX_DIM, path);
-        putc('\n', view->terminal->file);
+        put_head(view, &reply->spans[0]);
+        location(path, sizeof path, span, t->width > 0 ? t->width - 18 : 0);
+        fprintf(t->file, "\n%sThe answer quotes %s%s\n\n", sx_style_code(t, SX_DIM), path,
+                sx_style_code(t, SX_PLAIN));
     }
 }
 

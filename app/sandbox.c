@@ -208,9 +208,10 @@ int sx_sandbox_enter(const sx_index *index, const char *model_dir, const char *q
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if ((rc = enter_landlock(index, model_dir, queries_dir, outside)) < 0 ||
         (sx_sandbox_has_seccomp() && (rc = enter_seccomp()) < 0))
-        return sx_fail(failure, SX_DOMAIN_PROGRAM, -ENOTRECOVERABLE,
-                       "E-SANDBOX: rights could not be given up: %s; nothing was read; set "
-                       "SPARSEX_SANDBOX=off to go on without",
-                       strerror(-rc));
+        return sx_failed_saying(
+            failure, SX_DOMAIN_PROGRAM, -ENOTRECOVERABLE,
+            "E-SANDBOX: rights could not be given up: %s; nothing was read; set "
+            "SPARSEX_SANDBOX=off to go on without",
+            strerror(-rc));
     return 0;
 }

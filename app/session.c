@@ -162,9 +162,10 @@ static int update(sx_session *s, const char *rev, int wait_ms, sx_failure *failu
     snprintf(text.fingerprint, sizeof text.fingerprint, "%s", s->info->text);
     while ((rc = sx_session_find(s, rev, failure)) == -ENOENT && s->commit.hex[0] != '\0') {
         if (sx_session_stopped(s))
-            return sx_fail(failure, SX_DOMAIN_PROGRAM, -ECANCELED,
-                           "E-CANCELLED: stopped while waiting "
-                           "for another process; what is done is kept; run the command again");
+            return sx_failed_saying(
+                failure, SX_DOMAIN_PROGRAM, -ECANCELED,
+                "E-CANCELLED: stopped while waiting "
+                "for another process; what is done is kept; run the command again");
         if (!s->writing) {
             rc = sx_index_lock(s->index, 100, failure->text, sizeof failure->text);
             s->writing = rc == 0;
@@ -388,9 +389,10 @@ static int prepare(sx_session *s, const char *rev, sx_depth depth, int wait_ms, 
         return rc;
     s->load_ms += sx_clock_ms() - started;
     if (depth == SX_DEPTH_CONTEXT_NOW && s->n_pieces == 0 && s->commit.segments > 0)
-        return sx_fail(failure, SX_DOMAIN_PROGRAM, -EINVAL,
-                       "E-NOTHING-READ: no part of this repository "
-                       "is read yet; nothing was asked; run `sparsex index` or leave --now out");
+        return sx_failed_saying(
+            failure, SX_DOMAIN_PROGRAM, -EINVAL,
+            "E-NOTHING-READ: no part of this repository "
+            "is read yet; nothing was asked; run `sparsex index` or leave --now out");
     return 0;
 }
 
@@ -402,10 +404,10 @@ int sx_session_prepare(sx_session *s, const char *rev, sx_depth depth, int wait_
     if (rc == -ESTALE && (rc = start_over(s, failure)) == 0)
         rc = prepare(s, rev, depth, wait_ms, failure);
     if (rc == -ESTALE)
-        sx_fail(failure, SX_DOMAIN_MODEL, rc = -EIO,
-                "E-SLAB-LOST: the cache loses what is written to "
-                "it, %s; nothing was kept; check the disk",
-                sx_index_directory(s->index));
+        sx_failed_saying(failure, SX_DOMAIN_MODEL, rc = -EIO,
+                         "E-SLAB-LOST: the cache loses what is written to "
+                         "it, %s; nothing was kept; check the disk",
+                         sx_index_directory(s->index));
     if (s->index != NULL)
         unlock(s);
     return rc;

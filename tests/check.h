@@ -6,7 +6,6 @@
 
 static int sx_passed, sx_failed;
 
-<<<<<<< HEAD
 #define SX_CHECK(condition)                                                                         \
     do {                                                                                            \
         if (condition) {                                                                            \
@@ -15,16 +14,6 @@ static int sx_passed, sx_failed;
             sx_failed++;                                                                            \
             printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                          \
         }                                                                                           \
-=======
-#define SX_CHECK(condition)                                                                        \
-    do {                                                                                           \
-        if (condition) {                                                                           \
-            sx_passed++;                                                                           \
-        } else {                                                                                   \
-            sx_failed++;                                                                           \
-            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                \
-        }                                                                                          \
->>>>>>> text
     } while (0)
 
 /* The last line of a test program; its exit status. */
