@@ -22,8 +22,8 @@ int sx_json_fail(const sx_json_source *source, const char *format, ...)
                    what, sx_show(source->file).s);
 }
 
-/* Depth and number of values (commas and brackets outside strings bound them) of a text that may or
- * may not be JSON. */
+/* Depth and number of values of a text that may or may not be JSON: commas and brackets outside
+ * strings bound them. */
 static int check_size(const uint8_t *bytes, size_t n, size_t max_values,
                       const sx_json_source *source)
 {
@@ -45,7 +45,7 @@ static int check_size(const uint8_t *bytes, size_t n, size_t max_values,
             if (++depth > SX_JSON_DEPTH)
                 return sx_json_fail(source, "JSON nested deeper than %d at byte %zu", SX_JSON_DEPTH,
                                     i);
-            values++;
+            values += c == '{' ? SX_JSON_OBJECT : SX_JSON_ARRAY;
         } else if ((c == '}' || c == ']') && depth > 0)
             depth--;
         else if (c == ',')

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SX_JSON_DEPTH 32
+#define SX_JSON_DEPTH  32
+#define SX_JSON_OBJECT 8 /* values that an object counts for, by what the library takes for one */
+#define SX_JSON_ARRAY  4
 
 typedef struct sx_json_source { /* who is asking, for error lines */
     const char *code;           /* "E-HPARAM" */

@@ -24,9 +24,8 @@
 #define MAX_INDEX   (25u << 20)
 #define MAX_TENSORS 100000u
 #define MAX_SHARDS  1024u
-#define MAX_VALUES                                                                                 \
-    (16384u * 14u) /* of one header: about as many JSON values as 16384 tensors are */
-#define MAX_NAME 512u
+#define MAX_VALUES  (1u << 19) /* JSON values of one header: about 16384 tensors */
+#define MAX_NAME    512u
 
 #define SINGLE_FILE "model.safetensors"
 #define INDEX_FILE  "model.safetensors.index.json"

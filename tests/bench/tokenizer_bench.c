@@ -78,6 +78,39 @@ static double measure(const char *name, void (*run)(input *), input *in)
     return (double)in->result;
 }
 
+/* Runs without a boundary, where other tokenizers need quadratic time: ms for one and two
+ * megabytes. */
+static void measure_runs(const sx_tokenizer *t)
+{
+    static const char *const units[] = {"Z", "A", "^", "\n", " ", "\xff", "ab"};
+    const size_t n = 1000000;
+    uint8_t *bytes = malloc(2 * n);
+    uint32_t *ids = malloc(2 * n * sizeof *ids), *ends = malloc(2 * n * sizeof *ends);
+
+    for (size_t i = 0; bytes && ids && ends && i < sizeof units / sizeof units[0]; i++) {
+        double ms[2][REPEATS];
+        for (size_t k = 0; k < 2 * n; k++)
+            bytes[k] = (uint8_t)units[i][k % strlen(units[i])];
+        for (int r = 0; r < REPEATS; r++) {
+            for (size_t k = 0; k < 2; k++) {
+                double start = now();
+                sx_tokenizer_encode(t, bytes, (k + 1) * n, ids, ends);
+                ms[k][r] = 1e3 * (now() - start);
+            }
+        }
+        qsort(ms[0], REPEATS, sizeof(double), compare);
+        qsort(ms[1], REPEATS, sizeof(double), compare);
+        printf("run of %-4s %8.1f ms for 1 MB, %.2f times that for 2 MB\n",
+               i == 3   ? "\\n"
+               : i == 5 ? "\\xff"
+                        : units[i],
+               ms[0][REPEATS / 2], ms[1][REPEATS / 2] / ms[0][REPEATS / 2]);
+    }
+    free(bytes);
+    free(ids);
+    free(ends);
+}
+
 int main(int argc, char **argv)
 {
     sx_tokenizer *t = NULL;
@@ -116,6 +149,7 @@ int main(int argc, char **argv)
     in.copy = malloc(in.n + 1);
     in.ids = malloc((longest + 1) * sizeof *in.ids);
     in.token_ends = malloc((longest + 1) * sizeof *in.token_ends);
+    measure_runs(t);
     if (in.n) {
         tokens = measure("tokenizer", run_tokenizer, &in);
         measure("byte loop", run_byte_loop, &in);

@@ -101,6 +101,10 @@ static void test_every_code_point(void)
     for (uint32_t code = 0; code < 0x110000; code++) {
         uint8_t bytes[128];
         size_t n = 0;
+        if (code == 0x40000) /* nothing is assigned in planes 4 to 13, 15 and 16 are private */
+            code = 0xe0000;
+        if (code >= 0xf0000)
+            break;
         if (code >= 0xd800 && code < 0xe000)
             continue;
         for (const char *frame = "X'XaX1X X.X\nX\tXX aX'lX"; *frame; frame++) {

@@ -3,6 +3,7 @@
 #define SX_SCRATCH_H
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -60,6 +61,21 @@ static inline void scratch_write(const char *name, const void *bytes, size_t n)
 static inline void scratch_text(const char *name, const char *text)
 {
     scratch_write(name, text, strlen(text));
+}
+
+/* One byte of a file there is. */
+static inline void scratch_poke(const char *name, size_t at, uint8_t byte)
+{
+    int fd = open(scratch_path(name), O_WRONLY);
+
+    if (fd < 0 || pwrite(fd, &byte, 1, (off_t)at) != 1 || close(fd) != 0)
+        exit(2);
+}
+
+static inline void scratch_cut(const char *name, size_t n)
+{
+    if (truncate(scratch_path(name), (off_t)n) != 0)
+        exit(2);
 }
 
 static inline void scratch_empty(void)
