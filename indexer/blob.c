@@ -121,8 +121,8 @@ static bool is_wide_text(const uint8_t *bytes, size_t n)
         return true;
     for (size_t i = 0; i < look; i++)
         nul[i & 1] += bytes[i] == 0;
-    return look >= 8 && ((nul[0] > look * 3 / 8 && nul[1] < look / 64) ||
-                         (nul[1] > look * 3 / 8 && nul[0] < look / 64));
+    return look >= 8 && ((nul[0] > look * 3 / 8 && nul[1] <= look / 64) ||
+                         (nul[1] > look * 3 / 8 && nul[0] <= look / 64));
 }
 
 static const uint8_t *find(const uint8_t *bytes, size_t n, const char *what)

@@ -213,14 +213,14 @@ typedef struct worker {
     /* of the blob in hand: the language it was parsed in last, and the boundaries that gave */
     bool parsed;
     const sx_language *language;
-    uint32_t *boundaries;
+    uint32_t *boundaries;       /* [2 * cap_boundaries]: the second half is for sx_segments_make() to use up */
     size_t n_boundaries, cap_boundaries;
 } worker;
 
 static int keep_boundaries(worker *w, const sx_parse *parse)
 {
     if (parse->n_definitions > w->cap_boundaries) {
-        uint32_t *grown = realloc(w->boundaries, parse->n_definitions * sizeof *grown);
+        uint32_t *grown = realloc(w->boundaries, 2 * parse->n_definitions * sizeof *grown);
 
         if (!grown)
             return -ENOMEM;
@@ -244,6 +244,7 @@ static int do_source(worker *w, result *r, const char *path, const sx_content *c
                      size_t errlen)
 {
     const sx_language *language = sx_language_of(path, content->bytes, content->n);
+    uint32_t *copy;
     int rc;
 
     r->language = language ? language->name : "";
@@ -257,7 +258,10 @@ static int do_source(worker *w, result *r, const char *path, const sx_content *c
         if (keep_boundaries(w, &r->parse) < 0)
             return no_memory(err, errlen);
     }
-    if (sx_segments_make(&r->segments, w->u->text, path, content->bytes, content->n, w->boundaries,
+    copy = w->boundaries ? w->boundaries + w->cap_boundaries : NULL;
+    if (w->n_boundaries)
+        memcpy(copy, w->boundaries, w->n_boundaries * sizeof *copy);
+    if (sx_segments_make(&r->segments, w->u->text, path, content->bytes, content->n, copy,
                          w->n_boundaries) < 0)
         return no_memory(err, errlen);
     return 0;
