@@ -56,6 +56,7 @@ void sx_index_close(sx_index *index); /* NULL is fine */
 
 const char *sx_index_directory(const sx_index *index);  /* $CACHE/<repo-id>, absolute */
 const char *sx_index_repository(const sx_index *index); /* the git directory's work tree or itself, absolute */
+const char *sx_index_git_directory(const sx_index *index); /* real path; of the main one for a linked work tree */
 
 /* The right to write to this index: taken for update and for encoding. -EBUSY if another process
  * holds it after wait_ms. Released by sx_index_unlock() or by the death of the process. */
@@ -80,6 +81,7 @@ typedef enum sx_skip {      /* why a path of the tree is no context; stored by n
     SX_SKIP_TREE_DEEP,      /* below the depth limit */
     SX_SKIP_TREE_HUGE,      /* past the limit on paths */
     SX_SKIP_PATH_LONG,
+    SX_SKIP_COPIES,         /* the same content again, past the limit on copies of one blob */
     SX_SKIP_COUNT
 } sx_skip;
 const char *sx_skip_name(sx_skip skip); /* "too-large", ... */
@@ -94,7 +96,7 @@ typedef enum sx_file_class {
 } sx_file_class;
 const char *sx_file_class_name(sx_file_class file_class);
 
-typedef struct sx_index_progress {
+typedef struct sx_index_progress { /* counts what had to be done, not what was there already */
     const char *step;        /* "reading the tree", "parsing" */
     uint64_t files_done, files_total;
     uint64_t bytes_done, bytes_total;
@@ -171,9 +173,10 @@ typedef struct sx_extent {
     int64_t landmark_row;      /* first row in landmarks.<model>; rows = n_blocks * global layers */
     int64_t kv_row;            /* first row in kv.<model>; rows = n_tokens * global layers; -1: not kept */
 } sx_extent;
-/* Records extents whose rows are on disk already; one transaction. Needs the lock. */
-int sx_extents_put(sx_index *index, const char *model, const sx_extent *extents, size_t n,
-                   char *err, size_t errlen);
+/* Records extents whose rows are on disk already; one transaction. Needs the lock. layers: global
+ * layers of the model; with another number than the first time: -EIO. */
+int sx_extents_put(sx_index *index, const char *model, uint32_t layers, const sx_extent *extents,
+                   size_t n, char *err, size_t errlen);
 /* First free row behind everything referenced, per slab. 0 if nothing is. */
 int sx_extents_end(sx_index *index, const char *model, int64_t *landmark_rows, int64_t *kv_rows,
                    char *err, size_t errlen);
@@ -193,7 +196,8 @@ typedef struct sx_definition_row {
     uint32_t signature_end;                /* [start_byte, signature_end) is the signature */
     uint32_t start_line, end_line;         /* from 1, inclusive, of start_byte and end_byte - 1 */
 } sx_definition_row;
-/* Non-zero from the callback ends the walk. Strings live until it returns. */
+/* Non-zero from the callback ends the walk. Strings live until it returns. It may call other functions
+ * of the index, for the same commit. */
 typedef int (*sx_definition_fn)(const sx_definition_row *row, void *user);
 
 /* Every definition of that name in the commit, in tree order. Exact, byte for byte; a name with
