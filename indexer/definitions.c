@@ -156,7 +156,7 @@ static void find_name(const sx_query *query, TSNode node, bool captured, sx_item
             if (ts_node_is_null(next) && ends_in(ts_node_type(node), "_declarator"))
                 next = ts_node_named_child(node, 0); /* in parentheses, behind a & or an attribute */
         }
-        if (ts_node_is_null(next))
+        if (ts_node_is_null(next) || !strcmp(ts_node_type(node), "setter")) /* Ruby's name= */
             break;
         if (!strcmp(ts_node_type(node), "operator_cast")) {
             item->name_start = start; /* operator bool */
