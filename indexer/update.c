@@ -24,7 +24,6 @@
 
 enum {
     TICK_MS = 40,               /* how often the progress callback may cancel */
-    BATCH_MS = 700,
     MOST_THREADS = 256,
 };
 #define BATCH_BYTES ((size_t)16 << 20) /* of rows in one transaction */
@@ -122,7 +121,7 @@ static int next_batch(update *u, size_t added, char *err, size_t errlen)
     int rc;
 
     u->batch_bytes += added;
-    if (u->batch_bytes < BATCH_BYTES && now_ms() - u->batch_ms < BATCH_MS)
+    if (u->batch_bytes < BATCH_BYTES && now_ms() - u->batch_ms < u->index->batch_ms)
         return 0;
     if ((rc = sx_catalog_commit(u->index->catalog, err, errlen)) < 0)
         return rc;
