@@ -2,6 +2,7 @@
  * The tree is walked by query matches alone, never upwards and never by recursion; all of it is gone
  * when sx_parser_run() returns. What belongs to what is for outline.c. Knows no git and no SQL. */
 #include "indexer/definitions.h"
+#include "indexer/macros.h"
 #include "indexer/outline.h"
 #include "indexer/query.h"
 
@@ -17,6 +18,7 @@
 #define DEADLINE_MS  1000
 #define MATCH_LIMIT  1024              /* patterns half matched at a time: deeper nesting is no code */
 #define PIECE        4096              /* bytes of the source between two looks at the limits */
+#define NAME_BYTES   256               /* a longer name is data */
 #define CHAIN        64                /* declarators around a name */
 
 struct sx_parser {
@@ -25,7 +27,10 @@ struct sx_parser {
     sx_parse_memory query_memory, file_memory;
     sx_query *queries;                 /* one a language; .query NULL: not loaded yet */
     sx_outline outline;
+    uint8_t *blanked;                  /* the source without its macros, where it has any */
+    size_t cap_blanked;
     /* of the run that is going on */
+    const uint8_t *bytes;
     const atomic_bool *stop;
     struct timespec deadline;          /* of this thread's CPU clock */
     bool late, out_of_memory;
@@ -74,6 +79,7 @@ void sx_parser_free(sx_parser *parser)
     sx_parse_memory_free(&parser->query_memory); /* the queries lie in it */
     sx_parse_memory_free(&parser->file_memory);
     sx_outline_free(&parser->outline);
+    free(parser->blanked);
     free(parser->queries);
     free(parser->queries_dir);
     free(parser);
@@ -186,10 +192,31 @@ static void find_docstring(TSNode body, sx_item *item)
     }
 }
 
+/* Not what error recovery made up, an expression in the place of a name, or a control keyword that
+ * was taken for the name of a function. Quotes around a name are no part of it. */
+static bool is_name(const uint8_t *bytes, sx_item *item)
+{
+    static const char *const keywords[] = {"if", "else", "for", "while", "switch", "return", "namespace"};
+    const uint8_t *name = bytes + item->name_start;
+    uint32_t n = item->name_end - item->name_start;
+
+    if (item->name_end <= item->name_start || n > NAME_BYTES || memchr(name, '\n', n))
+        return false;
+    if (n > 2 && (name[0] == '"' || name[0] == '\'') && name[n - 1] == name[0]) {
+        item->name_start++;
+        item->name_end--;
+    }
+    for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
+        if (n == strlen(keywords[i]) && !memcmp(name, keywords[i], n))
+            return false;
+    return true;
+}
+
 static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMatch *match)
 {
     TSNode definition = {0}, name = {0}, body = {0}, docbody = {0}, scope = {0};
     const char *kind = NULL;
+    bool local = false;
     sx_item *item;
 
     for (uint16_t i = 0; i < match->capture_count; i++) {
@@ -204,6 +231,10 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
             break;
         case SX_ROLE_CONTAINER:
             definition = node;
+            break;
+        case SX_ROLE_LOCAL:
+            definition = node;
+            local = true;
             break;
         case SX_ROLE_NAME:
             name = node;
@@ -237,6 +268,7 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
     if (!(item = sx_outline_item(&parser->outline)))
         return false;
     item->kind = kind;
+    item->local = local;
     item->pattern = match->pattern_index;
     item->start = ts_node_start_byte(definition);
     item->end = ts_node_end_byte(definition);
@@ -247,7 +279,7 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
     if (!kind)
         return true;
     find_name(query, ts_node_is_null(name) ? definition : name, !ts_node_is_null(name), item);
-    if (item->name_start >= item->name_end) { /* made up by error recovery, or has no name */
+    if (!is_name(parser->bytes, item)) {
         parser->outline.n_items--;
         return true;
     }
@@ -332,9 +364,24 @@ static int no_memory(char *err, size_t errlen)
     return -ENOMEM;
 }
 
+static const uint8_t *blank(sx_parser *parser, const uint8_t *bytes, size_t n)
+{
+    if (n > parser->cap_blanked) {
+        free(parser->blanked);
+        parser->blanked = malloc(n);
+        parser->cap_blanked = parser->blanked ? n : 0;
+    }
+    if (parser->blanked) {
+        memcpy(parser->blanked, bytes, n);
+        sx_macros_blank(parser->blanked, n);
+    }
+    return parser->blanked;
+}
+
 int sx_parser_run(sx_parser *parser, const sx_language *language, const uint8_t *bytes, size_t n,
                   const atomic_bool *stop, sx_parse *parse, char *err, size_t errlen)
 {
+    const uint8_t *source = bytes;
     char nowhere[1];
     sx_query *query;
     int rc;
@@ -357,11 +404,16 @@ int sx_parser_run(sx_parser *parser, const sx_language *language, const uint8_t 
                                              parser->queries_dir, err, errlen)) < 0)
         return rc;
 
+    if (language->preprocessed && sx_macros_any(bytes, n)) {
+        if (!(source = blank(parser, bytes, n)))
+            return no_memory(err, errlen);
+    }
     sx_outline_clear(&parser->outline);
+    parser->bytes = bytes;
     parser->stop = stop;
     parser->file_memory.why = NULL;
     start_clock(parser);
-    in_region(parser, language, query, bytes, n, parse);
+    in_region(parser, language, query, source, n, parse);
     if (stop && atomic_load(stop)) {
         snprintf(err, errlen, "E-CANCELLED: parsing was stopped; what was indexed before is kept; run "
                  "again to go on");

@@ -206,9 +206,12 @@ static bool is_type_name(const sx_item *item)
     return item->kind && !strcmp(item->kind, "type");
 }
 
-static bool is_callable(const sx_item *item)
+/* A place for local variables. */
+static bool is_local(const sx_item *item)
 {
-    return item->kind && (!strcmp(item->kind, "function") || !strcmp(item->kind, "method"));
+    if (!item->kind)
+        return item->local;
+    return (!strcmp(item->kind, "function") || !strcmp(item->kind, "method"));
 }
 
 static bool has_methods(const sx_item *item)
@@ -216,7 +219,7 @@ static bool has_methods(const sx_item *item)
     static const char *const owners[] = {"class", "struct",    "enum", "union",
                                          "trait", "interface", NULL};
 
-    return !item->kind || kind_in(item->kind, owners);
+    return item->kind ? kind_in(item->kind, owners) : !item->local;
 }
 
 /* Two patterns may find one name: the first in the query file counts. */
@@ -308,7 +311,7 @@ static bool drop_locals(sx_outline *o, const uint8_t *bytes)
     nest(o);
     for (size_t i = 0; i < o->n_items; i++) {
         sx_item *item = &o->items[i];
-        bool drop = is_value(item) && item->owner >= 0 && is_callable(&o->items[item->owner]);
+        bool drop = is_value(item) && item->owner >= 0 && is_local(&o->items[item->owner]);
 
         if (!drop && is_type_name(item) && i > 0) {
             const sx_item *other = &o->items[i - 1];
@@ -499,7 +502,7 @@ static bool define(sx_outline *o, const uint8_t *bytes, size_t n, sx_item *item,
     if (item->end < n && bytes[item->end] == ';')
         item->end++;
     d.scope_start = item->scope_start, d.scope_end = item->scope_end;
-    if (owner && !owner->kind && d.scope_start == d.scope_end) {
+    if (owner && !owner->kind && !owner->local && d.scope_start == d.scope_end) {
         d.scope_start = owner->scope_start;
         d.scope_end = owner->scope_end;
     }

@@ -12,7 +12,8 @@ typedef struct sx_item {         /* a definition or a container as the query fou
     uint32_t doc_start, doc_end; /* a docstring; equal: none */
     uint32_t body;               /* start of the body, 0: none */
     uint32_t pattern;            /* the lower one counts where two find the same name */
-    const char *kind;            /* NULL: a container */
+    const char *kind;            /* NULL: a container, or a place for local variables */
+    bool local;                  /* which of the two */
     bool qualified;              /* the scope was written in front of the name, as in Foo::bar */
     /* Set by the build: indices of items, -1: none. A type name owns nothing, so the owner of what
      * stands in a typedef is the owner of the typedef. */

@@ -20,9 +20,9 @@ static const struct {
 } roles[] = {
     {"name", SX_ROLE_NAME},           {"body", SX_ROLE_BODY},
     {"docbody", SX_ROLE_DOCBODY},     {"scope", SX_ROLE_SCOPE},
-    {"container", SX_ROLE_CONTAINER}, {"outer", SX_ROLE_OUTER},
-    {"attribute", SX_ROLE_ATTRIBUTE}, {"comment", SX_ROLE_COMMENT},
-    {"reference", SX_ROLE_REFERENCE},
+    {"container", SX_ROLE_CONTAINER}, {"local", SX_ROLE_LOCAL},
+    {"outer", SX_ROLE_OUTER},         {"attribute", SX_ROLE_ATTRIBUTE},
+    {"comment", SX_ROLE_COMMENT},     {"reference", SX_ROLE_REFERENCE},
 };
 
 static bool capture_role(sx_query *query, uint32_t i, const char *name)

@@ -11,12 +11,14 @@
  *                     M.f. C++'s Foo::bar and the like need none: a qualified name is taken apart
  *   @container        with @scope: no definition, but definitions inside belong to @scope (Rust's
  *                     impl, Swift's extension)
+ *   @local            no definition, but variables inside are nobody's business: function literals,
+ *                     blocks
  *   @outer            a node that belongs to the first definition inside it: template, export,
  *                     decorated definition
  *   @attribute        stands in front of a definition and belongs to it: #[attribute], @decorator
  *   @comment          may be a doc comment
  *   @reference        a name that is used
- * A pattern without @definition, @container is judged by its other captures alone. Where two patterns
+ * A pattern without @definition, @container or @local is judged by its other captures alone. Where two patterns
  * find the same name, the one that stands first in the file counts. */
 #ifndef SX_QUERY_H
 #define SX_QUERY_H
@@ -32,6 +34,7 @@ typedef enum sx_role {
     SX_ROLE_DOCBODY,
     SX_ROLE_SCOPE,
     SX_ROLE_CONTAINER,
+    SX_ROLE_LOCAL,
     SX_ROLE_OUTER,
     SX_ROLE_ATTRIBUTE,
     SX_ROLE_COMMENT,
