@@ -1,6 +1,7 @@
-/* definitions.c: tree-sitter: blob -> tree -> what the query finds in it, bounded in time and memory.
- * The tree is walked by query matches alone, never upwards and never by recursion; all of it is gone
- * when sx_parser_run() returns. What belongs to what is for outline.c. Knows no git and no SQL. */
+/* definitions.c: tree-sitter: blob -> tree -> what the query finds in it, bounded in time and
+ * memory. The tree is walked by query matches alone, never upwards and never by recursion; all of
+ * it is gone when sx_parser_run() returns. What belongs to what is for outline.c. Knows no git and
+ * no SQL. */
 #include "indexer/definitions.h"
 #include "indexer/macros.h"
 #include "indexer/outline.h"
@@ -12,27 +13,27 @@
 #include <string.h>
 #include <time.h>
 
-#define MAX_BYTES    ((size_t)4 << 20)
-#define MAX_MEMORY   ((size_t)256 << 20)
-#define KEPT_MEMORY  ((size_t)4 << 20) /* of a thread between two files */
-#define DEADLINE_MS  1000
-#define MATCH_LIMIT  1024              /* patterns half matched at a time: deeper nesting is no code */
-#define PIECE        4096              /* bytes of the source between two looks at the limits */
-#define NAME_BYTES   256               /* a longer name is data */
-#define CHAIN        64                /* declarators around a name */
+#define MAX_BYTES   ((size_t)4 << 20)
+#define MAX_MEMORY  ((size_t)256 << 20)
+#define KEPT_MEMORY ((size_t)4 << 20) /* of a thread between two files */
+#define DEADLINE_MS 1000
+#define MATCH_LIMIT 1024 /* patterns half matched at a time: deeper nesting is no code */
+#define PIECE       4096 /* bytes of the source between two looks at the limits */
+#define NAME_BYTES  256  /* a longer name is data */
+#define CHAIN       64   /* declarators around a name */
 
 struct sx_parser {
     sx_parser_limits limits;
     char *queries_dir;
     sx_parse_memory query_memory, file_memory;
-    sx_query *queries;                 /* one a language; .query NULL: not loaded yet */
+    sx_query *queries; /* one a language; .query NULL: not loaded yet */
     sx_outline outline;
-    uint8_t *blanked;                  /* the source without its macros, where it has any */
+    uint8_t *blanked; /* the source without its macros, where it has any */
     size_t cap_blanked;
     /* of the run that is going on */
     const uint8_t *bytes;
     const atomic_bool *stop;
-    struct timespec deadline;          /* of this thread's CPU clock */
+    struct timespec deadline; /* of this thread's CPU clock */
     bool late, out_of_memory;
 };
 
@@ -53,7 +54,8 @@ int sx_parser_new(sx_parser **out, const char *queries_dir, const sx_parser_limi
         !(parser->queries = calloc(sx_language_count(), sizeof *parser->queries))) {
         sx_parser_free(parser);
         if (err)
-            snprintf(err, errlen, "E-MEMORY: no room for a parser; nothing was parsed; free memory");
+            snprintf(err, errlen,
+                     "E-MEMORY: no room for a parser; nothing was parsed; free memory");
         return -ENOMEM;
     }
     if (limits)
@@ -85,7 +87,8 @@ void sx_parser_free(sx_parser *parser)
     free(parser);
 }
 
-/* ---- the limits ------------------------------------------------------------------------------- */
+/* ---- the limits -------------------------------------------------------------------------------
+ */
 
 static bool over(sx_parser *parser)
 {
@@ -94,8 +97,8 @@ static bool over(sx_parser *parser)
     if (parser->stop && atomic_load_explicit(parser->stop, memory_order_relaxed))
         return true;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    parser->late = now.tv_sec > parser->deadline.tv_sec ||
-                   (now.tv_sec == parser->deadline.tv_sec && now.tv_nsec > parser->deadline.tv_nsec);
+    parser->late = now.tv_sec > parser->deadline.tv_sec || (now.tv_sec == parser->deadline.tv_sec &&
+                                                            now.tv_nsec > parser->deadline.tv_nsec);
     return parser->late;
 }
 
@@ -123,7 +126,8 @@ static void start_clock(sx_parser *parser)
     parser->late = parser->out_of_memory = false;
 }
 
-/* ---- one match -> one item -------------------------------------------------------------------- */
+/* ---- one match -> one item --------------------------------------------------------------------
+ */
 
 static TSNode child(TSNode node, TSFieldId field)
 {
@@ -137,8 +141,9 @@ static bool ends_in(const char *text, const char *end)
     return n >= k && !strcmp(text + n - k, end);
 }
 
-/* The name in a definition, or in what was captured as one: down the fields `name` and `declarator`.
- * On the way Foo::bar is taken apart: the scope is everything in front of the last name. */
+/* The name in a definition, or in what was captured as one: down the fields `name` and
+ * `declarator`. On the way Foo::bar is taken apart: the scope is everything in front of the last
+ * name. */
 static void find_name(const sx_query *query, TSNode node, bool captured, sx_item *item)
 {
     uint32_t scope_start = 0, scope_end = 0, start;
@@ -156,7 +161,8 @@ static void find_name(const sx_query *query, TSNode node, bool captured, sx_item
         } else {
             next = child(node, query->declarator);
             if (ts_node_is_null(next) && ends_in(ts_node_type(node), "_declarator"))
-                next = ts_node_named_child(node, 0); /* in parentheses, behind a & or an attribute */
+                next = ts_node_named_child(node,
+                                           0); /* in parentheses, behind a & or an attribute */
         }
         if (ts_node_is_null(next) || !strcmp(ts_node_type(node), "setter")) /* Ruby's name= */
             break;
@@ -196,7 +202,8 @@ static void find_docstring(TSNode body, sx_item *item)
  * was taken for the name of a function. Quotes around a name are no part of it. */
 static bool is_name(const uint8_t *bytes, sx_item *item)
 {
-    static const char *const keywords[] = {"if", "else", "for", "while", "switch", "return", "namespace"};
+    static const char *const keywords[] = {"if",     "else",   "for",      "while",
+                                           "switch", "return", "namespace"};
     const uint8_t *name = bytes + item->name_start;
     uint32_t n = item->name_end - item->name_start;
 
@@ -294,7 +301,8 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
     return true;
 }
 
-/* ---- a file ----------------------------------------------------------------------------------- */
+/* ---- a file -----------------------------------------------------------------------------------
+ */
 
 typedef struct sx_source {
     sx_parser *parser;
@@ -332,7 +340,8 @@ static void parse_and_query(sx_parser *parser, const sx_language *language, cons
     if (!ts_parser_set_language(ts, language->grammar()))
         return;
     tree = ts_parser_parse_with_options(
-        ts, NULL, (TSInput){.payload = &source, .read = read_source, .encoding = TSInputEncodingUTF8},
+        ts, NULL,
+        (TSInput){.payload = &source, .read = read_source, .encoding = TSInputEncodingUTF8},
         (TSParseOptions){.payload = parser, .progress_callback = parse_progress});
     if (!tree)
         return;
@@ -359,7 +368,8 @@ static void in_region(sx_parser *parser, const sx_language *language, const sx_q
 
 static int no_memory(char *err, size_t errlen)
 {
-    snprintf(err, errlen, "E-MEMORY: no room to parse a file; what was indexed before is kept; free "
+    snprintf(err, errlen,
+             "E-MEMORY: no room to parse a file; what was indexed before is kept; free "
              "memory and run again");
     return -ENOMEM;
 }
@@ -415,7 +425,8 @@ int sx_parser_run(sx_parser *parser, const sx_language *language, const uint8_t 
     start_clock(parser);
     in_region(parser, language, query, source, n, parse);
     if (stop && atomic_load(stop)) {
-        snprintf(err, errlen, "E-CANCELLED: parsing was stopped; what was indexed before is kept; run "
+        snprintf(err, errlen,
+                 "E-CANCELLED: parsing was stopped; what was indexed before is kept; run "
                  "again to go on");
         return -ECANCELED;
     }
@@ -434,7 +445,8 @@ uint32_t sx_definition_boundary(const sx_definition *definition)
     return definition->boundary;
 }
 
-/* ---- scope ------------------------------------------------------------------------------------ */
+/* ---- scope ------------------------------------------------------------------------------------
+ */
 
 typedef struct sx_writer {
     char *out;

@@ -29,7 +29,8 @@ static const sx_language languages[] = {
     {"cuda", tree_sitter_cuda, " cu cuh ", "", "", true},
     {"python", tree_sitter_python, " py pyi pyw bzl ", " SConstruct SConscript wscript ",
      " python pypy ", false},
-    {"javascript", tree_sitter_javascript, " js mjs cjs jsx ", " Jakefile ", " node nodejs ", false},
+    {"javascript", tree_sitter_javascript, " js mjs cjs jsx ", " Jakefile ", " node nodejs ",
+     false},
     {"typescript", tree_sitter_typescript, " ts mts cts ", "", " deno bun ts-node tsx ", false},
     {"tsx", tree_sitter_tsx, " tsx ", "", "", false},
     {"rust", tree_sitter_rust, " rs ", "", " rust-script ", false},
@@ -86,8 +87,8 @@ static bool starts_with(const uint8_t *at, const uint8_t *end, const char *word)
     if ((size_t)(end - at) < n || memcmp(at, word, n))
         return false;
     at += n;
-    return at == end || !(*at == '_' || (*at >= '0' && *at <= '9') ||
-                          ((*at | 32) >= 'a' && (*at | 32) <= 'z'));
+    return at == end ||
+           !(*at == '_' || (*at >= '0' && *at <= '9') || ((*at | 32) >= 'a' && (*at | 32) <= 'z'));
 }
 
 /* The first character behind `word` and white space, or 0. */

@@ -1,7 +1,7 @@
 /* macros.c: finds the macros of C and C++ that stand where the grammar has nothing. Without a
- * semicolon, the parser takes them for types: `LIB_BEGIN_NAMESPACE` and `namespace detail {` become a
- * function called namespace, with everything up to the end of the file as its body, and
- * `class LIB_API Name {` a function called Name. Only names in capitals, and only in these two places:
+ * semicolon, the parser takes them for types: `LIB_BEGIN_NAMESPACE` and `namespace detail {` become
+ * a function called namespace, with everything up to the end of the file as its body, and `class
+ * LIB_API Name {` a function called Name. Only names in capitals, and only in these two places:
  * elsewhere, a name alone on a line may be a value or a type. */
 #include "indexer/macros.h"
 
@@ -44,9 +44,12 @@ static bool alone(const uint8_t *text, size_t line, size_t eol, macro *found)
     *found = (macro){line, at - line};
     if (found->n == 0 || skip_blanks(text, at, eol) < eol)
         return false;
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (memmem(text + line, found->n, words[i], strlen(words[i])))
-            return true;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t k = strlen(words[i]);
+        for (size_t b = line; b + k <= line + found->n; b++)
+            if (!memcmp(text + b, words[i], k))
+                return true;
+    }
     return false;
 }
 
