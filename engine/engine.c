@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 /* Changes when segments or blocks are cut by other rules: old ones are then not used again. */
-#define TEXT_RULES "segments 1"
+#define TEXT_RULES "segments 2"
 
 static int cores(void)
 {

@@ -133,7 +133,8 @@ int sx_index_find_commit(sx_index *index, const char *rev, const char *text_fing
 
 typedef struct sx_block_row {  /* a block's start inside its segment */
     uint32_t token;            /* index into the segment's tokens, header included; first is 0 */
-    uint32_t byte;             /* offset in the blob; first is the segment's byte_start */
+    uint32_t byte;             /* offset in the blob, behind the blanks that the block begins with: where
+                                * a definition starts when the block does */
 } sx_block_row;
 
 typedef struct sx_segment_row {

@@ -117,6 +117,11 @@ out:
     return rc;
 }
 
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *path,
                      const uint8_t *bytes, size_t n, uint32_t *boundaries, size_t n_boundaries)
 {
@@ -173,6 +178,12 @@ int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *pa
         for (uint32_t b = 0; b < s->n_blocks; b++) {
             uint32_t token = starts[b] > n_header ? begin + starts[b] - (uint32_t)n_header : begin;
             s->blocks[b] = (sx_block_row){starts[b], token ? ends[token - 1] : 0};
+        }
+        /* indentation in front of a definition is the block's first tokens, but not where it starts */
+        for (uint32_t b = 0; b < s->n_blocks; b++) {
+            uint32_t end = b + 1 < s->n_blocks ? s->blocks[b + 1].byte : s->byte_end;
+            while (s->blocks[b].byte + 1 < end && is_blank(bytes[s->blocks[b].byte]))
+                s->blocks[b].byte++;
         }
         out->n_tokens += s->n_tokens;
         out->n_blocks += s->n_blocks;

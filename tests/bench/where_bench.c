@@ -1,12 +1,11 @@
 /* where_bench.c: does the definition that a question asks for come first?
  *
- *   where_bench REPO [QUESTIONS] [CACHE]
+ *   where_bench MODEL_DIR QUERIES_DIR REPO [QUESTIONS] [CACHE]
  *
  * Takes functions and methods of HEAD whose name only one definition has, shuffled with a fixed seed, and
  * asks `Where is X defined?` of the context (the whole repository, encoded first). Prints the share whose
  * definition is the first span and within the first five: by the landmarks' rank alone, and as the program
  * ranks (app/ranking.h). Never to be used for tuning on a held-out repository. */
-#include "app/paths.h"
 #include "app/session.h"
 
 #include <ctype.h>
@@ -74,17 +73,17 @@ static size_t place_of(const sx_reply *reply, const target *t)
 
 int main(int argc, char **argv)
 {
-    size_t wanted = argc > 2 ? strtoul(argv[2], NULL, 10) : 100, asked = 0, first[2] = {0}, five[2] = {0};
-    char *queries = sx_queries_directory(), *model = sx_model_directory(NULL), err[512];
+    size_t wanted = argc > 4 ? strtoul(argv[4], NULL, 10) : 100, asked = 0, first[2] = {0}, five[2] = {0};
+    char err[512];
     sx_session *session = NULL;
     sx_failure failure;
     targets t = {0};
 
-    if (argc < 2)
+    if (argc < 4)
         return 2;
     sx_session_options options = {
-        .index = {.repository = argv[1], .cache_root = argc > 3 ? argv[3] : NULL, .queries_dir = queries},
-        .engine = {.model_dir = model},
+        .index = {.repository = argv[3], .cache_root = argc > 5 ? argv[5] : NULL, .queries_dir = argv[2]},
+        .engine = {.model_dir = argv[1]},
         .kv_budget = UINT64_MAX};
     if (sx_session_open(&session, &options, &failure) < 0 ||
         sx_session_prepare(session, NULL, SX_DEPTH_CONTEXT, 0, &failure) < 0) {
@@ -131,7 +130,7 @@ int main(int argc, char **argv)
             sx_reply_clear(&reply);
         }
     const sx_commit *commit = sx_session_commit(session);
-    printf("%s %.12s: %llu tokens, %llu blocks, %zu questions\n", argv[1], commit->hex,
+    printf("%s %.12s: %llu tokens, %llu blocks, %zu questions\n", argv[3], commit->hex,
            (unsigned long long)commit->tokens, (unsigned long long)commit->blocks, asked);
     for (int ranked = 0; ranked < 2 && asked; ranked++)
         printf("%-16s first %5.1f %%  within five %5.1f %%\n", ranked ? "as shown" : "landmarks alone",
