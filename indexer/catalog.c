@@ -112,6 +112,18 @@ int sx_catalog_commit(sx_catalog *catalog, char *err, size_t errlen)
     return run_sql(catalog, "COMMIT", err, errlen);
 }
 
+bool sx_catalog_read_begin(sx_catalog *catalog)
+{
+    return sqlite3_get_autocommit(catalog->db) &&
+           sqlite3_exec(catalog->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+void sx_catalog_read_end(sx_catalog *catalog, bool begun)
+{
+    if (begun && !sqlite3_get_autocommit(catalog->db))
+        sqlite3_exec(catalog->db, "COMMIT", NULL, NULL, NULL);
+}
+
 void sx_catalog_rollback(sx_catalog *catalog)
 {
     if (sqlite3_get_autocommit(catalog->db))

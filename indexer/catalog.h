@@ -38,6 +38,9 @@ int sx_catalog_damaged(char *err, size_t errlen);
 
 int sx_catalog_begin(sx_catalog *catalog, char *err, size_t errlen); /* takes the right to write */
 int sx_catalog_commit(sx_catalog *catalog, char *err, size_t errlen);
+/* Many reads under one lock instead of one each; true: end it with sx_catalog_read_end(). */
+bool sx_catalog_read_begin(sx_catalog *catalog);
+void sx_catalog_read_end(sx_catalog *catalog, bool begun);
 void sx_catalog_rollback(sx_catalog *catalog); /* nothing to do outside a transaction */
 
 /* ---- rows (catalog_put.c) ------------------------------------------------------------------------- */

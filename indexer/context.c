@@ -1,5 +1,6 @@
 /* context.c: the segments of a commit, their extents, and what status says about them; see indexer.h.
- * No statement stays open between calls, so a cursor holds no lock that a writer would wait for. */
+ * A cursor reads some rows ahead under one lock and gives them out with none held, so that a writer never
+ * waits for whoever goes through a context. */
 #include "indexer/cache.h"
 #include "indexer/index_private.h"
 #include "indexer/pack.h"
@@ -9,21 +10,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct sx_segment_cursor {
-    sx_index *index;
-    sqlite3_stmt *file, *segment;
-    int64_t *files;          /* of the commit, tree order */
-    uint8_t *classes;        /* of the files; NULL in tree order */
-    size_t n_files, at_file; /* at_file counts through SX_CLASS_COUNT rounds in encoding order */
-    bool encode;             /* only what has no landmark extent */
-    bool with_tokens;
-    int64_t next, end;       /* segments of the file at hand still to be given */
-    int64_t first;
+enum { AHEAD = 64 };           /* segments read at a time */
+
+typedef struct slot {         /* a segment read ahead; the row points into what follows */
     sx_segment_row row;
     sx_bytes path;
     sx_block_row *blocks;
     uint32_t *tokens;
     size_t cap_blocks, cap_tokens;
+} slot;
+
+struct sx_segment_cursor {
+    sx_index *index;
+    sqlite3_stmt *file, *segment;
+    int64_t *files;           /* of the commit, tree order */
+    uint8_t *classes;         /* of the files; NULL in tree order */
+    size_t n_files, at_file;  /* at_file counts through SX_CLASS_COUNT rounds in encoding order */
+    bool encode;              /* only what has no landmark extent */
+    bool with_tokens;
+    int64_t next, end;        /* segments of the file at hand still to be read */
+    int64_t blob;
+    sx_file_class file_class;
+    sx_bytes path;
+    slot slots[AHEAD];
+    size_t n_slots, at_slot;
 };
 
 static int no_memory(char *err, size_t errlen)
@@ -53,10 +63,12 @@ static int find_model(sx_index *index, const char *model, int64_t *id, char *err
 static int read_classes(sx_segment_cursor *cursor, char *err, size_t errlen)
 {
     sqlite3_stmt *statement = NULL;
+    bool begun;
     int rc;
 
     if (!(cursor->classes = calloc(cursor->n_files + 1, 1)))
         return no_memory(err, errlen);
+    begun = sx_catalog_read_begin(cursor->index->catalog);
     rc = sx_catalog_prepare(&statement, cursor->index->catalog, "SELECT class FROM file WHERE id = ?1", err,
                             errlen);
     for (size_t i = 0; i < cursor->n_files && rc >= 0; i++) {
@@ -66,6 +78,7 @@ static int read_classes(sx_segment_cursor *cursor, char *err, size_t errlen)
         sqlite3_reset(statement);
     }
     sqlite3_finalize(statement);
+    sx_catalog_read_end(cursor->index->catalog, begun);
     return rc < 0 ? rc : 0;
 }
 
@@ -124,10 +137,13 @@ void sx_segments_end(sx_segment_cursor *cursor)
     sqlite3_finalize(cursor->file);
     sqlite3_finalize(cursor->segment);
     sx_bytes_free(&cursor->path);
+    for (size_t i = 0; i < AHEAD; i++) {
+        sx_bytes_free(&cursor->slots[i].path);
+        free(cursor->slots[i].blocks);
+        free(cursor->slots[i].tokens);
+    }
     free(cursor->files);
     free(cursor->classes);
-    free(cursor->blocks);
-    free(cursor->tokens);
     free(cursor);
 }
 
@@ -150,10 +166,10 @@ static int next_file(sx_segment_cursor *cursor, char *err, size_t errlen)
             sx_bytes_put(&cursor->path, "", 1);
             if (cursor->path.failed)
                 rc = no_memory(err, errlen);
-            cursor->row.file_class = (sx_file_class)sqlite3_column_int(cursor->file, 1);
-            cursor->row.blob_id = sqlite3_column_int64(cursor->file, 2);
-            cursor->first = cursor->next = sqlite3_column_int64(cursor->file, 3);
-            cursor->end = cursor->first + sqlite3_column_int64(cursor->file, 4);
+            cursor->file_class = (sx_file_class)sqlite3_column_int(cursor->file, 1);
+            cursor->blob = sqlite3_column_int64(cursor->file, 2);
+            cursor->next = sqlite3_column_int64(cursor->file, 3);
+            cursor->end = cursor->next + sqlite3_column_int64(cursor->file, 4);
         }
         sqlite3_reset(cursor->file);
         if (rc != 0) {
@@ -179,58 +195,79 @@ static int grow(void **at, size_t *cap, size_t n, size_t size)
 
 /* Copies the row that cursor->segment stands on. Its numbers are untrusted: they size nothing that the
  * packed bytes do not cover. */
-static int read_segment(sx_segment_cursor *cursor, char *err, size_t errlen)
+static int read_segment(sx_segment_cursor *cursor, int64_t id, slot *to, char *err, size_t errlen)
 {
     sqlite3_stmt *from = cursor->segment;
-    sx_segment_row *row = &cursor->row;
     size_t n_blocks_bytes = (size_t)sqlite3_column_bytes(from, 4);
     size_t n_tokens_bytes = cursor->with_tokens ? (size_t)sqlite3_column_bytes(from, 8) : 0;
+    sx_segment_row *row = &to->row;
 
-    row->n_tokens = (uint32_t)sqlite3_column_int64(from, 0);
-    row->n_blocks = (uint32_t)sqlite3_column_int64(from, 1);
-    row->byte_start = (uint32_t)sqlite3_column_int64(from, 2);
-    row->byte_end = (uint32_t)sqlite3_column_int64(from, 3);
-    row->ordinal = (uint32_t)sqlite3_column_int64(from, 5);
-    row->landmark_row = sqlite3_column_type(from, 6) == SQLITE_NULL ? -1 : sqlite3_column_int64(from, 6);
-    row->kv_row = sqlite3_column_type(from, 7) == SQLITE_NULL ? -1 : sqlite3_column_int64(from, 7);
-    row->path = (const char *)cursor->path.at;
+    *row = (sx_segment_row){
+        .id = id,
+        .blob_id = cursor->blob,
+        .file_class = cursor->file_class,
+        .n_tokens = (uint32_t)sqlite3_column_int64(from, 0),
+        .n_blocks = (uint32_t)sqlite3_column_int64(from, 1),
+        .byte_start = (uint32_t)sqlite3_column_int64(from, 2),
+        .byte_end = (uint32_t)sqlite3_column_int64(from, 3),
+        .ordinal = (uint32_t)sqlite3_column_int64(from, 5),
+        .landmark_row = sqlite3_column_type(from, 6) == SQLITE_NULL ? -1 : sqlite3_column_int64(from, 6),
+        .kv_row = sqlite3_column_type(from, 7) == SQLITE_NULL ? -1 : sqlite3_column_int64(from, 7),
+    };
     if (row->n_blocks > n_blocks_bytes || (cursor->with_tokens && row->n_tokens > n_tokens_bytes))
         return sx_catalog_damaged(err, errlen);
-    if (grow((void **)&cursor->blocks, &cursor->cap_blocks, row->n_blocks, sizeof *cursor->blocks) < 0 ||
+    to->path.n = 0;
+    sx_bytes_put(&to->path, cursor->path.at, cursor->path.n);
+    if (to->path.failed ||
+        grow((void **)&to->blocks, &to->cap_blocks, row->n_blocks, sizeof *to->blocks) < 0 ||
         (cursor->with_tokens &&
-         grow((void **)&cursor->tokens, &cursor->cap_tokens, row->n_tokens, sizeof *cursor->tokens) < 0))
+         grow((void **)&to->tokens, &to->cap_tokens, row->n_tokens, sizeof *to->tokens) < 0))
         return no_memory(err, errlen);
-    if (sx_unpack_blocks(cursor->blocks, row->n_blocks, row->byte_start, row->byte_end, row->n_tokens,
+    if (sx_unpack_blocks(to->blocks, row->n_blocks, row->byte_start, row->byte_end, row->n_tokens,
                          sqlite3_column_blob(from, 4), n_blocks_bytes) < 0 ||
-        (cursor->with_tokens && sx_unpack_tokens(cursor->tokens, row->n_tokens,
-                                                 sqlite3_column_blob(from, 8), n_tokens_bytes) < 0))
+        (cursor->with_tokens && sx_unpack_tokens(to->tokens, row->n_tokens, sqlite3_column_blob(from, 8),
+                                                 n_tokens_bytes) < 0))
         return sx_catalog_damaged(err, errlen);
-    row->blocks = cursor->blocks;
-    row->tokens = cursor->with_tokens ? cursor->tokens : NULL;
+    row->path = (const char *)to->path.at;
+    row->blocks = to->blocks;
+    row->tokens = cursor->with_tokens ? to->tokens : NULL;
     return 1;
+}
+
+/* Fills the slots. 1, 0 where nothing is left, or negative. */
+static int read_ahead(sx_segment_cursor *cursor, char *err, size_t errlen)
+{
+    bool begun = sx_catalog_read_begin(cursor->index->catalog);
+    int rc = 1;
+
+    cursor->n_slots = cursor->at_slot = 0;
+    while (rc > 0 && cursor->n_slots < AHEAD) {
+        int64_t id;
+
+        if (cursor->next == cursor->end && (rc = next_file(cursor, err, errlen)) <= 0)
+            break;
+        id = cursor->next++;
+        sqlite3_bind_int64(cursor->segment, 1, id);
+        if ((rc = sx_catalog_step(cursor->index->catalog, cursor->segment, err, errlen)) == 0) {
+            rc = sx_catalog_damaged(err, errlen);
+        } else if (rc > 0 && !(cursor->encode && sqlite3_column_type(cursor->segment, 6) != SQLITE_NULL)) {
+            rc = read_segment(cursor, id, &cursor->slots[cursor->n_slots], err, errlen);
+            cursor->n_slots += rc > 0;
+        }
+        sqlite3_reset(cursor->segment);
+    }
+    sx_catalog_read_end(cursor->index->catalog, begun);
+    return rc < 0 ? rc : cursor->n_slots > 0;
 }
 
 int sx_segments_next(sx_segment_cursor *cursor, sx_segment_row *row, char *err, size_t errlen)
 {
     int rc;
 
-    for (;;) {
-        if (cursor->next == cursor->end && (rc = next_file(cursor, err, errlen)) <= 0)
-            return rc;
-        sqlite3_bind_int64(cursor->segment, 1, cursor->next);
-        cursor->row.id = cursor->next++;
-        if ((rc = sx_catalog_step(cursor->index->catalog, cursor->segment, err, errlen)) == 0)
-            rc = sx_catalog_damaged(err, errlen);
-        else if (rc > 0 && cursor->encode && sqlite3_column_type(cursor->segment, 6) != SQLITE_NULL)
-            rc = 0;
-        else if (rc > 0)
-            rc = read_segment(cursor, err, errlen);
-        sqlite3_reset(cursor->segment);
-        if (rc != 0) {
-            *row = cursor->row;
-            return rc;
-        }
-    }
+    if (cursor->at_slot == cursor->n_slots && (rc = read_ahead(cursor, err, errlen)) <= 0)
+        return rc;
+    *row = cursor->slots[cursor->at_slot++].row;
+    return 1;
 }
 
 int sx_segment_tokens(sx_index *index, int64_t segment_id, uint32_t **ids, uint32_t *n_ids,
@@ -378,6 +415,7 @@ int sx_index_get_status(sx_index *index, const sx_commit *commit, const char *te
     sqlite3_stmt *count = NULL, *file = NULL, *encoded = NULL;
     int64_t text = 0, model_id = 0;
     sx_file_list *list = NULL;
+    bool begun = sx_catalog_read_begin(index->catalog);
     int rc;
 
     *out = (sx_index_status){0};
@@ -412,6 +450,7 @@ out:
     sqlite3_finalize(count);
     sqlite3_finalize(file);
     sqlite3_finalize(encoded);
+    sx_catalog_read_end(index->catalog, begun);
     return rc < 0 ? rc : 0;
 }
 
@@ -421,7 +460,7 @@ int sx_index_skipped(sx_index *index, const sx_commit *commit, sx_skipped_fn fn,
     sqlite3_stmt *file = NULL;
     sx_file_list *list = NULL;
     sx_bytes path = {0};
-    bool stop = false;
+    bool stop = false, begun = sx_catalog_read_begin(index->catalog);
     int rc;
 
     if ((rc = sx_index_list(index, commit, &list, err, errlen)) == 0)
@@ -442,5 +481,6 @@ int sx_index_skipped(sx_index *index, const sx_commit *commit, sx_skipped_fn fn,
     }
     sqlite3_finalize(file);
     sx_bytes_free(&path);
+    sx_catalog_read_end(index->catalog, begun);
     return rc < 0 ? rc : 0;
 }

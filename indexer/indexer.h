@@ -159,7 +159,8 @@ typedef struct sx_segment_cursor sx_segment_cursor;
 int sx_segments_begin(sx_segment_cursor **out, sx_index *index, const sx_commit *commit,
                       const char *text_fingerprint, const char *model, sx_segment_order order,
                       bool with_tokens, char *err, size_t errlen);
-/* 1 and *row (valid until the next call), 0 at the end, or negative. */
+/* 1 and *row (valid until the next call), 0 at the end, or negative. Between calls the index may be
+ * asked other things and extents may be put. */
 int sx_segments_next(sx_segment_cursor *cursor, sx_segment_row *row, char *err, size_t errlen);
 void sx_segments_end(sx_segment_cursor *cursor);
 
@@ -196,7 +197,7 @@ typedef struct sx_definition_row {
     uint32_t start_line, end_line;         /* from 1, inclusive, of start_byte and end_byte - 1 */
 } sx_definition_row;
 /* Non-zero from the callback ends the walk. Strings live until it returns. It may call other functions
- * of the index, for the same commit. */
+ * of the index that read, for the same commit. */
 typedef int (*sx_definition_fn)(const sx_definition_row *row, void *user);
 
 /* Every definition of that name in the commit, in tree order. Exact, byte for byte; a name with

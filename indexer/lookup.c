@@ -356,7 +356,7 @@ int sx_definitions_all(sx_index *index, const sx_commit *commit, sx_definition_f
 {
     sqlite3_stmt *all = NULL;
     sx_file_list *list = NULL;
-    bool stop = false;
+    bool stop = false, begun = sx_catalog_read_begin(index->catalog);
     reader r;
     int rc;
 
@@ -375,6 +375,7 @@ int sx_definitions_all(sx_index *index, const sx_commit *commit, sx_definition_f
 out:
     sqlite3_finalize(all);
     reader_close(&r);
+    sx_catalog_read_end(index->catalog, begun);
     return rc < 0 ? rc : 0;
 }
 
