@@ -125,7 +125,7 @@ typedef struct sx_block_weight {
 typedef enum sx_event_kind {
     SX_EVENT_READ,        /* <a> has chosen its blocks: blocks[] by rank, mass of <a> alone so far */
     SX_EVENT_TEXT,        /* a piece of the answer, whole UTF-8 characters, not NUL-terminated */
-    SX_EVENT_WORK         /* still busy (recomputing): done of total */
+    SX_EVENT_WORK         /* still busy: done of total segments recomputed; total 0: only asks to go on */
 } sx_event_kind;
 typedef struct sx_event {
     sx_event_kind kind;

@@ -44,7 +44,8 @@ typedef struct sx_model {
 } sx_model;
 
 /* Opens and checks everything: E-MODEL-..., E-HPARAM (names the key and its legal range), E-ST-...
- * (which tensor), all -EBADMSG. *out is the caller's, for sx_model_close(). */
+ * (which tensor), E-NONFINITE (which tensor), all -EBADMSG. tokenizer.json is only fingerprinted here:
+ * see sx_tokenizer_open(). *out is the caller's, for sx_model_close(). */
 int sx_model_open(sx_model **out, const char *dir, char *err, size_t errlen);
 void sx_model_close(sx_model *model);
 

@@ -106,6 +106,11 @@ const char *sx_index_directory(const sx_index *index)
     return index->directory;
 }
 
+const char *sx_index_git_directory(const sx_index *index)
+{
+    return sx_repository_common_dir(index->repository);
+}
+
 const char *sx_index_repository(const sx_index *index)
 {
     return sx_repository_name(index->repository);

@@ -56,6 +56,7 @@ void sx_index_close(sx_index *index); /* NULL is fine */
 
 const char *sx_index_directory(const sx_index *index);  /* $CACHE/<repo-id>, absolute */
 const char *sx_index_repository(const sx_index *index); /* the git directory's work tree or itself, absolute */
+const char *sx_index_git_directory(const sx_index *index); /* real path; of the main one for a linked work tree */
 
 /* The right to write to this index: taken for update and for encoding. -EBUSY if another process
  * holds it after wait_ms. Released by sx_index_unlock() or by the death of the process. */

@@ -402,7 +402,7 @@ static int prepare_entry(update *u, uint32_t entry, uint64_t *size, sx_skip *unr
     skip = *unreadable != SX_SKIP_NONE ? *unreadable
            : *size == 0                ? SX_SKIP_EMPTY
                                        : sx_blob_skip_by_path(path);
-    if (skip == SX_SKIP_NONE && *size > SX_BLOB_MAX_BYTES)
+    if (skip == SX_SKIP_NONE && *size > sx_blob_max_bytes(path))
         skip = SX_SKIP_TOO_LARGE;
     if (skip != SX_SKIP_NONE)
         return put_skipped(u, entry, skip, *size, err, errlen);

@@ -6,17 +6,17 @@
 
 static int sx_passed, sx_failed;
 
-#define SX_CHECK(condition)                                                                         \
-    do {                                                                                            \
-        if (condition) {                                                                            \
-            sx_passed++;                                                                            \
-        } else {                                                                                    \
-            sx_failed++;                                                                            \
-            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                          \
-        }                                                                                           \
+#define SX_CHECK(condition)                                                                        \
+    do {                                                                                           \
+        if (condition) {                                                                           \
+            sx_passed++;                                                                           \
+        } else {                                                                                   \
+            sx_failed++;                                                                           \
+            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                         \
+        }                                                                                          \
     } while (0)
 
-/* The last line of a test program; its exit status. */
+/* The last line of a test program; its exit status. A program that checked nothing has failed. */
 static inline int sx_check_end(void)
 {
     printf("%d passed, %d failed\n", sx_passed, sx_failed);

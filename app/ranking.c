@@ -1,0 +1,148 @@
+/* ranking.c: weights of blocks -> spans in the order an answer cites them; ranking.h says how.
+ * Must not know where blocks and definitions come from. */
+#include "app/ranking.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_word(unsigned char c)
+{
+    return c == '_' || c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+           (c >= 'A' && c <= 'Z');
+}
+
+/* Is it a name by its looks, whatever stands around it? */
+static bool looks_like_name(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        if (*c == '_' || (*c >= '0' && *c <= '9') || (c > name && *c >= 'A' && *c <= 'Z'))
+            return true;
+    return false;
+}
+
+sx_naming sx_question_names(const char *question, const char *name)
+{
+    size_t n = strlen(name);
+    sx_naming found = SX_NAMED_NOT;
+
+    if (n == 0)
+        return found;
+    for (const char *at = question; (at = strstr(at, name)) != NULL; at++) {
+        char before = at > question ? at[-1] : ' ', behind = at[n];
+
+        if (is_word((unsigned char)before) || is_word((unsigned char)behind))
+            continue;
+        found = SX_NAMED_WORD;
+        if (behind == '(' || (before == behind && (before == '`' || before == '\'')) ||
+            looks_like_name(name))
+            return SX_NAMED_OUTRIGHT;
+    }
+    return found;
+}
+
+/* Index of the first definition of `file` whose boundary is at or behind `byte`. */
+static size_t lower_bound(const sx_rank_definition *definitions, size_t n, uint32_t file,
+                          uint32_t byte)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const sx_rank_definition *d = &definitions[middle];
+
+        if (d->file < file || (d->file == file && d->boundary < byte))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The definition that owns a block, or -1. */
+static int32_t block_owner(const sx_rank_block *block, const sx_rank_definition *definitions,
+                           size_t n, const char *question)
+{
+    size_t first = lower_bound(definitions, n, block->file, block->start_byte);
+    int32_t owner = -1;
+
+    for (size_t i = first;
+         i < n && definitions[i].file == block->file && definitions[i].boundary < block->end_byte;
+         i++) {
+        if (sx_question_names(question, definitions[i].name) != SX_NAMED_NOT)
+            return (int32_t)i;
+        if (owner < 0)
+            owner = (int32_t)i;
+    }
+    if (owner >= 0 && definitions[owner].boundary == block->start_byte)
+        return owner;
+    /* The nearest definition before the block that still reaches into it is the innermost. */
+    for (size_t i = first; i-- > 0 && definitions[i].file == block->file;)
+        if (definitions[i].end_byte > block->start_byte)
+            return (int32_t)i;
+    return owner;
+}
+
+static int by_identity(const void *pa, const void *pb)
+{
+    const sx_rank_span *a = pa, *b = pb;
+
+    if (a->file != b->file)
+        return a->file < b->file ? -1 : 1;
+    if (a->definition != b->definition)
+        return a->definition < b->definition ? -1 : 1;
+    return a->start_byte < b->start_byte ? -1 : a->start_byte > b->start_byte;
+}
+
+static int by_rank(const void *pa, const void *pb)
+{
+    const sx_rank_span *a = pa, *b = pb;
+
+    bool named = a->named == SX_NAMED_OUTRIGHT;
+
+    if (named != (b->named == SX_NAMED_OUTRIGHT))
+        return named ? -1 : 1;
+    if (a->rank != b->rank)
+        return a->rank > b->rank ? -1 : 1;
+    if (a->mass != b->mass)
+        return a->mass > b->mass ? -1 : 1;
+    if (a->named != b->named)
+        return a->named > b->named ? -1 : 1;
+    if (a->file != b->file)
+        return a->file < b->file ? -1 : 1;
+    return a->start_byte < b->start_byte ? -1 : a->start_byte > b->start_byte;
+}
+
+size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_block *blocks, size_t n_blocks,
+                     const sx_rank_definition *definitions, size_t n_definitions,
+                     const char *question)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_blocks; i++) {
+        const sx_rank_block *block = &blocks[i];
+        int32_t owner = block_owner(block, definitions, n_definitions, question);
+
+        spans[i] = (sx_rank_span){.file = block->file,
+                                  .definition = owner,
+                                  .start_byte = block->start_byte,
+                                  .end_byte = block->end_byte,
+                                  .rank = block->rank,
+                                  .mass = block->mass};
+        if (owner >= 0) {
+            spans[i].start_byte = definitions[owner].start_byte;
+            spans[i].end_byte = definitions[owner].end_byte;
+            spans[i].named = sx_question_names(question, definitions[owner].name);
+        }
+    }
+    qsort(spans, n_blocks, sizeof *spans, by_identity);
+    for (size_t i = 0; i < n_blocks; i++) {
+        if (n > 0 && by_identity(&spans[n - 1], &spans[i]) == 0) {
+            spans[n - 1].rank += spans[i].rank;
+            spans[n - 1].mass += spans[i].mass;
+        } else {
+            spans[n++] = spans[i];
+        }
+    }
+    qsort(spans, n, sizeof *spans, by_rank);
+    return n;
+}

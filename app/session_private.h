@@ -1,0 +1,49 @@
+/* session_private.h: what session.c, encoder.c and reply.c share. */
+#ifndef SX_APP_SESSION_PRIVATE_H
+#define SX_APP_SESSION_PRIVATE_H
+
+#include "app/session.h"
+
+#include <pthread.h>
+
+typedef struct sx_context_file { /* of the context, in tree order */
+    char *path;
+    int64_t blob_id;
+} sx_context_file;
+
+typedef struct sx_context_piece { /* a segment of the context, as the engine counts them */
+    uint32_t file;
+    uint32_t first_block; /* in block_bytes */
+    uint32_t n_blocks;
+    uint32_t byte_end;
+} sx_context_piece;
+
+struct sx_session {
+    sx_session_options options;
+    sx_index *index;
+    sx_engine *engine;
+    const sx_engine_info *info;
+    sx_commit commit;
+    pthread_mutex_t index_lock; /* engine threads ask the index for tokens while it answers */
+    bool writing;               /* this session holds the index's lock */
+
+    sx_slab *landmarks, *kv; /* mapped behind `context` */
+    sx_context *context;
+    sx_context_file *files;
+    size_t n_files, cap_files;
+    sx_context_piece *pieces;
+    size_t n_pieces, cap_pieces;
+    uint32_t *block_bytes; /* first byte of each block of the context */
+    size_t n_blocks, cap_blocks;
+
+    double index_ms, load_ms;
+};
+
+/* Paths of the slabs, for free(); NULL if memory is short. */
+char *sx_session_slab_path(const sx_session *session, const char *slab);
+bool sx_session_stopped(const sx_session *session);
+
+/* encoder.c: encodes every segment of the commit that has no landmarks yet. Needs the lock. */
+int sx_session_encode(sx_session *session, sx_failure *failure);
+
+#endif

@@ -1,0 +1,266 @@
+/* answer.c: a question -> streamed answer, and for every block how it ranked and what attention it got. */
+#include "engine/attention.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utf8proc.h>
+
+#define MAX_TOKENS     48
+#define MAX_QUESTION   8192 /* tokens of question and answer together */
+
+typedef struct asking {
+    sx_context *context;
+    sx_event_fn event;
+    void *user;
+    float *rank, *mass, *token_mass; /* [n_blocks]; token_mass: of the running token */
+    uint32_t *touched;               /* blocks with rank or mass, in order of first choice */
+    bool *is_touched;
+    size_t n_touched;
+    sx_block_weight *weights;        /* [n_touched] for events */
+    uint32_t steps;                  /* tokens whose mass was added */
+    char *text;
+    size_t n_text, shown, cap_text;
+} asking;
+
+void sx_answer_clear(sx_answer *answer)
+{
+    free(answer->text);
+    free(answer->blocks);
+    *answer = (sx_answer){0};
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const sx_block_weight *x = a, *y = b;
+    if (x->rank != y->rank)
+        return x->rank > y->rank ? -1 : 1;
+    if (x->mass != y->mass)
+        return x->mass > y->mass ? -1 : 1;
+    return x->block < y->block ? -1 : x->block > y->block;
+}
+
+/* Adds what the last token chose. first: it is <a>, whose landmark scores rank the blocks. */
+static void add_step(asking *a, const sx_question *question, bool first)
+{
+    const sx_transformer *t = a->context->engine->transformer;
+    int n_global = (int)t->config.n_global;
+
+    for (size_t i = 0; i < a->n_touched; i++)
+        a->token_mass[a->touched[i]] = 0.0f;
+    for (uint32_t l = 0; l < t->config.num_hidden_layers; l++) {
+        const sx_layer *layer = &t->layers[l];
+        if (layer->global < 0)
+            continue;
+        const sx_selection *s = sx_question_selection(question, layer->global);
+        float sum = 0.0f;
+        for (int j = 0; j < s->n; j++)
+            sum += expf(layer->temperature * (s->score[j] - s->score[0]));
+        for (int j = 0; j < s->n; j++) {
+            uint32_t b = (uint32_t)s->block[j];
+            if (!a->is_touched[b]) {
+                a->is_touched[b] = true;
+                a->touched[a->n_touched++] = b;
+            }
+            if (first)
+                a->rank[b] += expf(layer->temperature * (s->score[j] - s->score[0])) / sum;
+            a->token_mass[b] += s->mass[j] / (float)n_global;
+        }
+    }
+    for (size_t i = 0; i < a->n_touched; i++)
+        a->mass[a->touched[i]] += a->token_mass[a->touched[i]];
+    a->steps++;
+}
+
+static int emit(asking *a, sx_event_kind kind, const float *mass, const char *text, size_t n_text)
+{
+    size_t n = 0;
+    if (!a->event)
+        return 0;
+    for (size_t i = 0; i < a->n_touched; i++) {
+        uint32_t b = a->touched[i];
+        if (kind == SX_EVENT_READ || mass[b] > 0.0f)
+            a->weights[n++] = (sx_block_weight){b, a->rank[b], mass[b]};
+    }
+    qsort(a->weights, n, sizeof *a->weights, by_rank);
+    sx_event event = {.kind = kind, .blocks = a->weights, .n_blocks = n, .text = text, .n_text = n_text};
+    return a->event(&event, a->user) ? -ECANCELED : 0;
+}
+
+/* Appends bytes of the answer and shows the whole characters there are; at the end also what is left.
+ * Bytes that are no UTF-8 become U+FFFD. */
+static int add_text(asking *a, const uint8_t *bytes, size_t n, bool end)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    size_t cap = a->n_text + 3 * n + 16;
+    if (cap > a->cap_text) {
+        char *p = realloc(a->text, cap * 2);
+        if (!p)
+            return -ENOMEM;
+        a->text = p;
+        a->cap_text = cap * 2;
+    }
+    if (n)
+        memcpy(a->text + a->n_text, bytes, n);
+    a->n_text += n;
+    a->text[a->n_text] = 0;
+
+    size_t at = a->shown; /* everything before is valid */
+    while (at < a->n_text) {
+        int32_t code;
+        uint8_t lead = (uint8_t)a->text[at];
+        size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+        utf8proc_ssize_t ok = utf8proc_iterate((const uint8_t *)a->text + at,
+                                               (utf8proc_ssize_t)(a->n_text - at), &code);
+        if (ok > 0 && lead) {
+            at += (size_t)ok;
+            continue;
+        }
+        if (!end && length > a->n_text - at)
+            break;
+        if (a->n_text + 3 > a->cap_text) {
+            char *p = realloc(a->text, a->cap_text * 2 + 16);
+            if (!p)
+                return -ENOMEM;
+            a->text = p;
+            a->cap_text = a->cap_text * 2 + 16;
+        }
+        memmove(a->text + at + 3, a->text + at + 1, a->n_text - at); /* with the NUL */
+        memcpy(a->text + at, replacement, 3);
+        a->n_text += 2;
+        at += 3;
+    }
+    size_t from = a->shown;
+    a->shown = at;
+    return at > from ? emit(a, SX_EVENT_TEXT, a->token_mass, a->text + from, at - from) : 0;
+}
+
+static uint32_t argmax(const float *x, uint32_t n)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (x[i] > x[best])
+            best = i;
+    return best;
+}
+
+static int finish(asking *a, sx_answer *out)
+{
+    out->blocks = malloc(sizeof *out->blocks * (a->n_touched + 1));
+    if (!out->blocks)
+        return -ENOMEM;
+    for (size_t i = 0; i < a->n_touched; i++) {
+        uint32_t b = a->touched[i];
+        out->blocks[i] = (sx_block_weight){b, a->rank[b], a->mass[b] / (float)(a->steps ? a->steps : 1)};
+    }
+    out->n_blocks = a->n_touched;
+    qsort(out->blocks, out->n_blocks, sizeof *out->blocks, by_rank);
+    out->text = a->text;
+    a->text = NULL;
+    return 0;
+}
+
+int sx_ask(sx_context *context, const char *question, const sx_ask_options *options, sx_event_fn event,
+           void *user, sx_answer *out, char *err, size_t errlen)
+{
+    const sx_engine *engine = context->engine;
+    sx_ask_options plain = {0};
+    asking a = {.context = context, .event = event, .user = user};
+    sx_question *timeline = NULL;
+    uint32_t *prompt = NULL, n_blocks = context->n_blocks, max_tokens;
+    size_t n, length = strlen(question);
+    double start = now_ms();
+    int rc = -ENOMEM;
+
+    *out = (sx_answer){0};
+    if (!options)
+        options = &plain;
+    max_tokens = options->max_tokens ? options->max_tokens : MAX_TOKENS;
+    if (!engine->transformer) {
+        snprintf(err, err ? errlen : 0, "E-BUG: a question asked of an engine opened without weights");
+        return -ENOTRECOVERABLE;
+    }
+    const sx_config *c = &engine->transformer->config;
+    if (!(prompt = malloc(sizeof *prompt * (length + 2))) ||
+        !(a.rank = calloc(n_blocks + 1u, sizeof *a.rank)) ||
+        !(a.mass = calloc(n_blocks + 1u, sizeof *a.mass)) ||
+        !(a.token_mass = calloc(n_blocks + 1u, sizeof *a.token_mass)) ||
+        !(a.touched = calloc(n_blocks + 1u, sizeof *a.touched)) ||
+        !(a.is_touched = calloc(n_blocks + 1u, sizeof *a.is_touched)) ||
+        !(a.weights = calloc(n_blocks + 1u, sizeof *a.weights)))
+        goto out;
+    n = sx_tokenizer_encode(engine->tokenizer, (const uint8_t *)question, length, prompt + 1, NULL);
+    if (n == SIZE_MAX)
+        goto out;
+    if (max_tokens > MAX_QUESTION || n + 2 + max_tokens > MAX_QUESTION) {
+        rc = -EINVAL;
+        snprintf(err, err ? errlen : 0,
+                 "E-QUESTION: the question has %zu tokens, at most %d fit; nothing was asked; shorten it", n,
+                 MAX_QUESTION - 2 - MAX_TOKENS);
+        goto out;
+    }
+    prompt[0] = c->token_question;
+    prompt[n + 1] = c->token_answer;
+
+    /* the question, up to <a>: which blocks it reads */
+    if ((rc = sx_question_new(&timeline, context, (int)(n + 2 + max_tokens), options->top_k,
+                              options->attention, err, errlen)) < 0 ||
+        (rc = sx_question_push(timeline, prompt, (int)n + 2, event, user, err, errlen)) < 0)
+        goto out;
+    add_step(&a, timeline, true);
+    out->prefill_ms = now_ms() - start;
+    start = now_ms();
+    if ((rc = emit(&a, SX_EVENT_READ, a.token_mass, NULL, 0)) < 0)
+        goto out;
+
+    /* greedy decoding: a token costs one row */
+    for (; out->n_tokens < max_tokens; out->n_tokens++) {
+        uint32_t token = argmax(sx_question_logits(timeline), c->vocab_size);
+        size_t n_bytes;
+        if (token == c->token_eos)
+            break;
+        const uint8_t *bytes = sx_tokenizer_bytes(engine->tokenizer, token, &n_bytes);
+        if ((rc = add_text(&a, bytes, n_bytes, false)) < 0)
+            goto out;
+        if (out->n_tokens + 1 == max_tokens) {
+            out->n_tokens++;
+            break;
+        }
+        if ((rc = sx_question_push(timeline, &token, 1, event, user, err, errlen)) < 0)
+            goto out;
+        add_step(&a, timeline, false);
+    }
+    if ((rc = add_text(&a, NULL, 0, true)) < 0)
+        goto out;
+    out->decode_ms = now_ms() - start;
+    rc = finish(&a, out);
+out:
+    if (rc == -ENOMEM && err && errlen)
+        snprintf(err, errlen,
+                 "E-MEMORY: not enough memory for the question; the index is kept; free memory or ask a "
+                 "shorter one");
+    else if (rc == -ECANCELED && err && errlen)
+        snprintf(err, errlen, "E-CANCELLED: the answer was stopped; the index is kept; ask again");
+    sx_question_free(timeline);
+    free(prompt);
+    free(a.rank);
+    free(a.mass);
+    free(a.token_mass);
+    free(a.touched);
+    free(a.is_touched);
+    free(a.weights);
+    free(a.text);
+    if (rc < 0)
+        sx_answer_clear(out);
+    return rc;
+}

@@ -1,0 +1,303 @@
+/* attention.c: question tokens -> selection -> attention, layer by layer. Rows go through in chunks; a row
+ * costs its own arithmetic only, because the question's k and v stay. */
+#include "engine/attention.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK 32 /* question tokens in one pass */
+
+struct sx_question {
+    sx_context *context;
+    const sx_transformer *t;
+    sx_attention attention;
+    int capacity, n;             /* tokens there may be, tokens there are */
+    int k;                       /* blocks a token selects */
+    float *own_k, *own_v;        /* [layers, capacity, kv_width] */
+    float *x, *h, *qkv, *o, *ffn, *rope, *logits;
+    float *iq;                   /* [CHUNK, landmark_dim] */
+    float *part_score;           /* [CHUNK, longest]: one segment's landmarks */
+    int32_t *block;              /* [CHUNK, k] */
+    float *score;                /* [CHUNK, k] */
+    const void **run;            /* [k] */
+    int32_t *run_rows;           /* [k] */
+    float *mass;                 /* [k] */
+    float *work;
+    size_t work_floats;
+    sx_selection *selection;     /* [n_global] of the last token */
+};
+
+static int no_memory(char *err, size_t errlen)
+{
+    snprintf(err, err ? errlen : 0,
+             "E-MEMORY: not enough memory for the question; the index is kept; free memory or ask with "
+             "sparse attention");
+    return -ENOMEM;
+}
+
+static float *floats(size_t rows, size_t width)
+{
+    return calloc((size_t)sx_matmul_rows((int)rows) * width + 16, sizeof(float));
+}
+
+int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32_t top_k,
+                    sx_attention attention, char *err, size_t errlen)
+{
+    const sx_transformer *t = context->engine->transformer;
+    sx_question *q = calloc(1, sizeof *q);
+    size_t kv_width, layers, k;
+
+    *out = NULL;
+    if (!q)
+        return no_memory(err, errlen);
+    kv_width = (size_t)t->kv_heads * (size_t)t->head_dim;
+    layers = t->config.num_hidden_layers;
+    k = attention == SX_ATTENTION_WINDOW  ? 0
+        : attention == SX_ATTENTION_DENSE ? context->n_blocks
+        : top_k                           ? top_k
+                                          : t->config.top_k_blocks;
+    if (k > context->n_blocks)
+        k = context->n_blocks;
+    /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting would cost
+     * many times that on a machine with other work. */
+    t->kn.matmul_threads(1);
+    *q = (sx_question){.context = context, .t = t, .attention = attention, .capacity = capacity, .k = (int)k};
+    q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
+    q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
+    q->x = floats(CHUNK, (size_t)t->d);
+    q->h = floats(CHUNK, (size_t)t->d);
+    q->qkv = floats(CHUNK, (size_t)t->qkv_width);
+    q->o = floats(CHUNK, (size_t)t->heads * (size_t)t->head_dim);
+    q->ffn = floats(CHUNK, 3 * (size_t)t->ffn);
+    q->rope = floats(CHUNK, (size_t)t->head_dim);
+    q->logits = floats(1, t->config.vocab_size);
+    q->iq = floats(CHUNK, (size_t)t->landmark_dim);
+    q->part_score = floats(CHUNK, context->engine->longest);
+    q->block = calloc(CHUNK * k + 1, sizeof *q->block);
+    q->score = calloc(CHUNK * k + 1, sizeof *q->score);
+    q->run = calloc(k + 1, sizeof *q->run);
+    q->run_rows = calloc(k + 1, sizeof *q->run_rows);
+    q->mass = calloc(k + 1, sizeof *q->mass);
+    q->selection = calloc(t->config.n_global, sizeof *q->selection);
+    if (!q->own_k || !q->own_v || !q->x || !q->h || !q->qkv || !q->o || !q->ffn || !q->rope || !q->logits ||
+        !q->iq || !q->part_score || !q->block || !q->score || !q->run || !q->run_rows || !q->mass ||
+        !q->selection)
+        goto short_of_memory;
+    for (uint32_t g = 0; g < t->config.n_global; g++) {
+        sx_selection *s = &q->selection[g];
+        s->block = calloc(k + 1, sizeof *s->block);
+        s->score = calloc(k + 1, sizeof *s->score);
+        s->mass = calloc(k + 1, sizeof *s->mass);
+        if (!s->block || !s->score || !s->mass)
+            goto short_of_memory;
+    }
+    *out = q;
+    return 0;
+short_of_memory:
+    sx_question_free(q);
+    return no_memory(err, errlen);
+}
+
+void sx_question_free(sx_question *q)
+{
+    if (!q)
+        return;
+    for (uint32_t g = 0; q->selection && g < q->t->config.n_global; g++) {
+        free(q->selection[g].block);
+        free(q->selection[g].score);
+        free(q->selection[g].mass);
+    }
+    void *buffers[] = {q->own_k, q->own_v, q->x,          q->h,     q->qkv,      q->o,    q->ffn,
+                       q->rope,  q->logits, q->iq,        q->part_score, q->block, q->score, q->run,
+                       q->run_rows, q->mass, q->work,     q->selection};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        free(buffers[i]);
+    free(q);
+}
+
+/* Every block of the context for one row, best first: what dense attention "selects". */
+typedef struct scored {
+    float score;
+    int32_t block;
+} scored;
+
+static int by_score(const void *a, const void *b)
+{
+    const scored *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->block < y->block ? -1 : 1;
+}
+
+static bool sort_row(int32_t *block, float *score, int k)
+{
+    scored *all = malloc(sizeof *all * ((size_t)k + 1));
+    if (!all)
+        return false;
+    for (int b = 0; b < k; b++)
+        all[b] = (scored){score[b], b};
+    qsort(all, (size_t)k, sizeof *all, by_score);
+    for (int b = 0; b < k; b++) {
+        score[b] = all[b].score;
+        block[b] = all[b].block;
+    }
+    free(all);
+    return true;
+}
+
+/* Which blocks: score all landmarks of the repository, keep the k best for each of n rows. */
+static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
+{
+    const sx_transformer *t = q->t;
+    const sx_context *context = q->context;
+    int dim = t->landmark_dim, k = q->k;
+    bool all = (uint32_t)k == context->n_blocks;
+
+    if (!t->kn.matmul(NULL, q->iq, q->h, layer->query, n, false))
+        return false;
+    for (int i = 0; i < n; i++) { /* unit vectors */
+        float *v = q->iq + (size_t)i * dim, norm = 0.0f;
+        for (int j = 0; j < dim; j++)
+            norm += v[j] * v[j];
+        norm = fmaxf(sqrtf(norm), 1e-12f);
+        for (int j = 0; j < dim; j++)
+            v[j] /= norm;
+    }
+    for (int i = 0; i < n * k; i++) {
+        q->score[i] = -INFINITY;
+        q->block[i] = -1;
+    }
+    for (size_t p = 0; p < context->n_parts; p++) {
+        const sx_context_part *part = &context->parts[p];
+        int blocks = (int)part->n_blocks;
+        t->kn.landmark_score(NULL, q->part_score, q->iq,
+                             part->landmarks + (size_t)layer->global * part->n_blocks * (size_t)dim, n,
+                             blocks, dim);
+        for (int i = 0; i < n; i++)
+            if (all)
+                memcpy(q->score + (size_t)i * k + part->first_block, q->part_score + (size_t)i * blocks,
+                       sizeof(float) * (size_t)blocks);
+            else
+                t->kn.topk_merge(NULL, q->score + (size_t)i * k, q->block + (size_t)i * k, k,
+                                 q->part_score + (size_t)i * blocks, blocks, (int32_t)part->first_block);
+    }
+    for (int i = 0; all && i < n; i++)
+        if (!sort_row(q->block + (size_t)i * k, q->score + (size_t)i * k, k))
+            return false;
+    return true;
+}
+
+/* Row i of the chunk: one softmax over its own past and its selected blocks. */
+static bool attend_row(sx_question *q, int l, int i, bool last)
+{
+    const sx_transformer *t = q->t;
+    const sx_layer *layer = &t->layers[l];
+    int kv_width = t->kv_heads * t->head_dim, n_own = q->n + i + 1, runs = 0;
+    const float *own_k = q->own_k + (size_t)l * q->capacity * kv_width;
+    const float *own_v = q->own_v + (size_t)l * q->capacity * kv_width;
+    const int32_t *block = q->block + (size_t)i * q->k;
+    size_t tokens = (size_t)n_own;
+
+    if (layer->global >= 0)
+        for (; runs < q->k && block[runs] >= 0; runs++) {
+            q->run[runs] =
+                sx_context_rows(q->context, (uint32_t)block[runs], layer->global, &q->run_rows[runs]);
+            tokens += (size_t)q->run_rows[runs];
+        }
+    if (tokens > q->work_floats) {
+        free(q->work);
+        q->work_floats = tokens + 1024;
+        if (!(q->work = malloc(sizeof(float) * q->work_floats))) {
+            q->work_floats = 0;
+            return false;
+        }
+    }
+    t->kn.gather_attention(NULL, q->o + (size_t)i * t->heads * t->head_dim, q->mass,
+                           q->qkv + (size_t)i * t->qkv_width, own_k, own_v, n_own, kv_width, q->run,
+                           q->run_rows, runs, q->context->engine->kv_format, t->heads, t->kv_heads,
+                           t->head_dim, t->scale, q->work);
+    if (last && layer->global >= 0) {
+        sx_selection *s = &q->selection[layer->global];
+        s->n = runs;
+        memcpy(s->block, block, sizeof *block * (size_t)runs);
+        memcpy(s->score, q->score + (size_t)i * q->k, sizeof(float) * (size_t)runs);
+        memcpy(s->mass, q->mass, sizeof(float) * (size_t)runs);
+    }
+    return true;
+}
+
+static bool go_on(sx_event_fn event, void *user)
+{
+    sx_event asking = {.kind = SX_EVENT_WORK};
+    return !event || !event(&asking, user);
+}
+
+/* One chunk of rows through all layers. */
+static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_event_fn event, void *user,
+                      char *err, size_t errlen)
+{
+    const sx_transformer *t = q->t;
+    int kv_width = t->kv_heads * t->head_dim, rc;
+
+    sx_rope_rows(t, q->rope, q->n, n);
+    sx_transformer_embed(t, q->x, ids, n);
+    for (int l = 0; l < (int)t->config.num_hidden_layers; l++) {
+        const sx_layer *layer = &t->layers[l];
+        if (!go_on(event, user)) {
+            snprintf(err, err ? errlen : 0, "E-CANCELLED: the answer was stopped; the index is kept");
+            return -ECANCELED;
+        }
+        if (!sx_transformer_qkv(t, l, q->h, q->qkv, q->x, q->rope, n))
+            return no_memory(err, errlen);
+        for (int i = 0; i < n; i++) { /* the question's own k and v */
+            const float *row = q->qkv + (size_t)i * t->qkv_width + t->heads * t->head_dim;
+            size_t at = ((size_t)l * q->capacity + q->n + i) * kv_width;
+            memcpy(q->own_k + at, row, sizeof(float) * (size_t)kv_width);
+            memcpy(q->own_v + at, row + kv_width, sizeof(float) * (size_t)kv_width);
+        }
+        if (layer->global >= 0 && q->k) {
+            if (!select_blocks(q, layer, n))
+                return no_memory(err, errlen);
+            if ((rc = sx_context_need(q->context, q->block, (size_t)n * q->k, event, user, err, errlen)) < 0)
+                return rc;
+        }
+        for (int i = 0; i < n; i++)
+            if (!attend_row(q, l, i, last && i == n - 1))
+                return no_memory(err, errlen);
+        if (!sx_transformer_mix(t, l, q->x, q->o, q->h, q->ffn, n))
+            return no_memory(err, errlen);
+    }
+    if (last && !sx_transformer_logits(t, q->logits, q->h, q->x + (size_t)(n - 1) * t->d))
+        return no_memory(err, errlen);
+    q->n += n;
+    return 0;
+}
+
+int sx_question_push(sx_question *q, const uint32_t *ids, int n, sx_event_fn event, void *user, char *err,
+                     size_t errlen)
+{
+    if (n < 1 || n > q->capacity - q->n) {
+        snprintf(err, err ? errlen : 0, "E-BUG: %d question tokens where %d fit", n, q->capacity - q->n);
+        return -ENOTRECOVERABLE;
+    }
+    for (int i = 0; i < n; i += CHUNK) {
+        int rows = n - i < CHUNK ? n - i : CHUNK;
+        int rc = push_chunk(q, ids + i, rows, i + rows == n, event, user, err, errlen);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+const float *sx_question_logits(const sx_question *q)
+{
+    return q->logits;
+}
+
+const sx_selection *sx_question_selection(const sx_question *q, int global)
+{
+    return &q->selection[global];
+}

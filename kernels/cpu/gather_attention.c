@@ -1,0 +1,92 @@
+/* gather_attention.c: one question token over its own tokens and its selected blocks, one softmax. */
+#include "kernels/cpu/dot.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+/* dot(x, row's head), row as kept: where = 0 for k, kv_heads for v. */
+static float row_dot(const char *row, sx_kv_format format, int head, int kv_heads, int d,
+                     const float *x)
+{
+    if (format == SX_KV_F32)
+        return sx_dot(x, (const float *)(const void *)row + (size_t)head * d, d);
+    const int8_t *y = (const int8_t *)row + (size_t)head * d;
+    float part[8] = {0}, sum = 0.0f, scale;
+    int j = 0;
+    for (; j + 8 <= d; j += 8)
+        for (int l = 0; l < 8; l++)
+            part[l] += x[j + l] * (float)y[j + l];
+    for (; j < d; j++)
+        sum += x[j] * (float)y[j];
+    for (int l = 0; l < 8; l++)
+        sum += part[l];
+    memcpy(&scale, row + 2 * (size_t)kv_heads * d + (size_t)head * sizeof scale, sizeof scale);
+    return sum * scale;
+}
+
+static void row_add(float *out, const char *row, sx_kv_format format, int head, int kv_heads, int d,
+                    float p)
+{
+    if (format == SX_KV_F32) {
+        const float *y = (const float *)(const void *)row + (size_t)head * d;
+        for (int j = 0; j < d; j++)
+            out[j] += p * y[j];
+        return;
+    }
+    const int8_t *y = (const int8_t *)row + (size_t)head * d;
+    float scale;
+    memcpy(&scale, row + 2 * (size_t)kv_heads * d + (size_t)head * sizeof scale, sizeof scale);
+    p *= scale;
+    for (int j = 0; j < d; j++)
+        out[j] += p * (float)y[j];
+}
+
+SX_DECL_GATHER_ATTENTION(sx_gather_attention_c)
+{
+    (void)stream;
+    size_t row_bytes = sx_kv_row_bytes(format, kv_heads, d);
+    int group = heads / kv_heads;
+
+    for (int j = 0; j < n_runs; j++)
+        mass[j] = 0.0f;
+    for (int h = 0; h < heads; h++) {
+        const float *query = q + (size_t)h * d;
+        float *out = o + (size_t)h * d, *p = work;
+        int kv = h / group;
+        float top = -INFINITY, sum = 0.0f;
+        size_t at = 0;
+
+        for (int t = 0; t < n_own; t++, at++) { /* its own causal tokens */
+            const float *key = own_k + (size_t)t * own_stride + (size_t)kv * d;
+            p[at] = sx_dot(query, key, d) * scale;
+            top = fmaxf(top, p[at]);
+        }
+        for (int r = 0; r < n_runs; r++) /* the tokens of the selected blocks */
+            for (int t = 0; t < run_rows[r]; t++, at++) {
+                const char *row = (const char *)run[r] + (size_t)t * row_bytes;
+                p[at] = row_dot(row, format, kv, kv_heads, d, query) * scale;
+                top = fmaxf(top, p[at]);
+            }
+        for (size_t i = 0; i < at; i++)
+            sum += p[i] = expf(p[i] - top);
+
+        for (int j = 0; j < d; j++)
+            out[j] = 0.0f;
+        at = 0;
+        for (int t = 0; t < n_own; t++, at++) {
+            const float *value = own_v + (size_t)t * own_stride + (size_t)kv * d;
+            for (int j = 0; j < d; j++)
+                out[j] += p[at] / sum * value[j];
+        }
+        for (int r = 0; r < n_runs; r++) {
+            float share = 0.0f;
+            for (int t = 0; t < run_rows[r]; t++, at++) {
+                share += p[at] / sum;
+                row_add(out, (const char *)run[r] + (size_t)t * row_bytes, format, kv_heads + kv,
+                        kv_heads, d, p[at] / sum);
+            }
+            mass[r] += share / (float)heads;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+/* kv_pack.c: k and v of a layer -> the rows a context keeps. */
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One head: int8 with one scale. Returns the scale. */
+static float pack_head(int8_t *out, const float *x, int d)
+{
+    float most = 0.0f;
+    for (int j = 0; j < d; j++)
+        most = fmaxf(most, fabsf(x[j]));
+    float scale = most / 127.0f, inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    for (int j = 0; j < d; j++)
+        out[j] = (int8_t)rintf(x[j] * inverse);
+    return scale;
+}
+
+SX_DECL_KV_PACK(sx_kv_pack_c)
+{
+    (void)stream;
+    size_t row_bytes = sx_kv_row_bytes(format, kv_heads, d);
+    size_t width = (size_t)kv_heads * (size_t)d;
+    for (int i = 0; i < n; i++) {
+        char *row = (char *)rows + (size_t)i * row_bytes;
+        const float *ki = k + (size_t)i * stride, *vi = v + (size_t)i * stride;
+        if (format == SX_KV_F32) {
+            memcpy(row, ki, width * sizeof(float));
+            memcpy(row + width * sizeof(float), vi, width * sizeof(float));
+            continue;
+        }
+        for (int h = 0; h < 2 * kv_heads; h++) { /* heads of k, then of v */
+            const float *x = h < kv_heads ? ki + (size_t)h * d : vi + (size_t)(h - kv_heads) * d;
+            float scale = pack_head((int8_t *)row + (size_t)h * d, x, d);
+            memcpy(row + 2 * width + (size_t)h * sizeof(float), &scale, sizeof scale);
+        }
+    }
+}

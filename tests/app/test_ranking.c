@@ -1,0 +1,100 @@
+/* test_ranking.c: blocks -> spans: owners, merging, order. */
+#include "app/ranking.h"
+#include "tests/check.h"
+
+#include <string.h>
+
+static const sx_rank_definition definitions[] = {
+    {0, 100, 140, 400, "Ring"}, /* a class with a doc comment in front */
+    {0, 200, 200, 300, "push"}, /* its methods */
+    {0, 300, 300, 390, "pop"},
+    {0, 500, 500, 520, "A_MACRO"}, /* neighbours that share a block */
+    {0, 520, 520, 540, "B_MACRO"},
+    {2, 0, 0, 5000, "long_one"},
+};
+enum { N_DEFINITIONS = sizeof definitions / sizeof *definitions };
+
+static size_t rank(sx_rank_span *spans, const sx_rank_block *blocks, size_t n, const char *question)
+{
+    return sx_rank_spans(spans, blocks, n, definitions, N_DEFINITIONS, question);
+}
+
+static void test_owners(void)
+{
+    sx_rank_span s[8];
+    const sx_rank_block doc = {0, 100, 200, 1, 0}, method = {0, 200, 300, 1, 0};
+    const sx_rank_block tail = {0, 390, 500, 1, 0}, before = {0, 0, 100, 1, 0};
+    const sx_rank_block inside = {2, 64, 128, 1, 0}, after = {0, 540, 600, 1, 0};
+    const sx_rank_block macros = {0, 500, 540, 1, 0}, elsewhere = {1, 200, 300, 1, 0};
+
+    SX_CHECK(rank(s, &doc, 1, "") == 1 && s[0].definition == 0 && s[0].start_byte == 140);
+    SX_CHECK(rank(s, &method, 1, "") == 1 && s[0].definition == 1 && s[0].end_byte == 300);
+    SX_CHECK(rank(s, &tail, 1, "") == 1 &&
+             s[0].definition == 0); /* the class still reaches into it */
+    SX_CHECK(rank(s, &before, 1, "") == 1 && s[0].definition == -1 && s[0].end_byte == 100);
+    SX_CHECK(rank(s, &after, 1, "") == 1 && s[0].definition == -1 && s[0].start_byte == 540);
+    SX_CHECK(rank(s, &inside, 1, "") == 1 && s[0].definition == 5);
+    SX_CHECK(rank(s, &elsewhere, 1, "") == 1 && s[0].definition == -1);
+    SX_CHECK(rank(s, &macros, 1, "what is it") == 1 && s[0].definition == 3 &&
+             s[0].named == SX_NAMED_NOT);
+    SX_CHECK(rank(s, &macros, 1, "Where is `B_MACRO` defined?") == 1 && s[0].definition == 4 &&
+             s[0].named == SX_NAMED_OUTRIGHT);
+    SX_CHECK(rank(s, NULL, 0, "") == 0);
+}
+
+static void test_merging(void)
+{
+    sx_rank_span s[8];
+    const sx_rank_block blocks[] = {{2, 0, 64, 0.25f, 0.125f},
+                                    {0, 200, 260, 0.5f, 0.25f},
+                                    {2, 128, 200, 0.5f, 0.0625f},
+                                    {0, 260, 300, 0.125f, 0.5f}};
+    size_t n = rank(s, blocks, 4, "");
+
+    SX_CHECK(n == 2);
+    SX_CHECK(s[0].definition == 5 && s[0].rank == 0.75f && s[0].mass == 0.1875f);
+    SX_CHECK(s[1].definition == 1 && s[1].rank == 0.625f && s[1].mass == 0.75f);
+}
+
+static void test_order(void)
+{
+    sx_rank_span s[8];
+    const sx_rank_block by_rank[] = {{0, 200, 300, 0.1f, 0.9f}, {0, 300, 390, 0.2f, 0}};
+    const sx_rank_block by_mass[] = {{0, 200, 300, 0.2f, 0.1f}, {0, 300, 390, 0.2f, 0.3f}};
+    const sx_rank_block by_name[] = {{0, 200, 300, 0.2f, 0.1f}, {0, 300, 390, 0.2f, 0.1f}};
+    const sx_rank_block by_place[] = {{1, 9, 12, 0, 0}, {1, 3, 9, 0, 0}, {0, 0, 9, 0, 0}};
+
+    SX_CHECK(rank(s, by_rank, 2, "push") == 2 && s[0].definition == 2);
+    SX_CHECK(rank(s, by_mass, 2, "push") == 2 && s[0].definition == 2);
+    SX_CHECK(rank(s, by_name, 2, "find pop") == 2 && s[0].definition == 2);
+    SX_CHECK(rank(s, by_name, 2, "find") == 2 && s[0].definition == 1);
+    /* a name outright comes before a higher rank, a mere word does not */
+    SX_CHECK(rank(s, by_rank, 2, "where is `push` defined") == 2 && s[0].definition == 1);
+    SX_CHECK(rank(s, by_rank, 2, "push()") == 2 && s[0].definition == 1);
+    SX_CHECK(rank(s, by_place, 3, "") == 3 && s[0].file == 0 && s[1].start_byte == 3);
+}
+
+static void test_names(void)
+{
+    SX_CHECK(sx_question_names("Where is `ring` defined?", "ring") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("ring_pop", "ring_pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("xring_pop or ring_pop.", "ring_pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("who calls pop(x)", "pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("what is ringPop", "ringPop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("what does pop do", "pop") == SX_NAMED_WORD);
+    SX_CHECK(sx_question_names("the Ring", "Ring") == SX_NAMED_WORD);
+    SX_CHECK(sx_question_names("don't pop 'pop'", "pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("ring_pop2 and my_ring_pop", "ring_pop") == SX_NAMED_NOT);
+    SX_CHECK(sx_question_names("Ring_pop", "ring_pop") == SX_NAMED_NOT);
+    SX_CHECK(sx_question_names("anything", "") == SX_NAMED_NOT);
+    SX_CHECK(sx_question_names("na\xc3\xafve", "na") == SX_NAMED_NOT);
+}
+
+int main(void)
+{
+    test_owners();
+    test_merging();
+    test_order();
+    test_names();
+    return sx_check_end();
+}

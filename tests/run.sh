@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# bash tests/run.sh: installs what is missing, builds with warnings as errors, and runs every test:
+# once as it is built for use, once under the address and undefined-behaviour sanitizers.
+# The last line is `N passed, N failed`, and the exit status 1 if one failed.
+set -u
+source "$(dirname "${BASH_SOURCE[0]}")/../app/setup.sh"
+cd "$sx_root" || exit 1
+
+passed=0 failed=0 skipped=0
+
+# run_tests DIR [meson test option...]: sums up what each test program counted in its last line.
+run_tests() {
+    local dir=$1 log line p f
+    shift
+    meson test -C "$dir" --print-errorlogs --num-processes "$(nproc)" "$@"
+    log=$dir/meson-logs/testlog.json
+    while IFS=$'\t' read -r name result line; do
+        p=$(sed -n 's/.*\b\([0-9]\+\) passed.*/\1/p' <<<"$line")
+        f=$(sed -n 's/.*\b\([0-9]\+\) failed.*/\1/p' <<<"$line")
+        case $result in
+            OK) passed=$((passed + ${p:-1})) ;;
+            SKIP) skipped=$((skipped + 1)) ;;
+            *)  # a test that died counts as one failure, whatever it counted before
+                passed=$((passed + ${p:-0}))
+                [ "${f:-0}" -gt 0 ] || f=1
+                failed=$((failed + f))
+                printf 'failed: %s (%s)\n' "$name" "$result" ;;
+        esac
+    done < <(jq -r '[.name, .result,
+                     ((.stdout // "") | split("\n") | map(select(test("[0-9]+ passed, [0-9]+ failed"))) | last // "")]
+                    | @tsv' "$log")
+}
+
+fail() {
+    printf '%s\n%d passed, %d failed\n' "$1" "$passed" "$((failed + 1))"
+    exit 1
+}
+
+sx_prepare jq strace || fail 'preparing failed'
+sx_build "$sx_root/build" -Dwerror=true || fail 'building failed'
+run_tests build
+sx_build "$sx_root/build-asan" -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 ||
+    fail 'building with sanitizers failed'
+# Leak checking needs ptrace, which the program gives up: the sandbox is for the first run.
+export SPARSEX_SANDBOX=off
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99
+run_tests build-asan --timeout-multiplier 6
+
+printf '%d passed, %d failed' "$passed" "$failed"
+[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+printf '\n'
+[ "$failed" -eq 0 ]
