@@ -163,6 +163,7 @@ int sx_repository_resolve(sx_repository *repository, const char *rev, sx_oid *co
                           char *err, size_t errlen)
 {
     git_object *named = NULL, *peeled = NULL;
+    git_oid head;
     int rc = 0, git;
 
     if (!rev && git_repository_head_unborn(repository->git) == 1) {
@@ -172,8 +173,12 @@ int sx_repository_resolve(sx_repository *repository, const char *rev, sx_oid *co
                            SX_SHOW(sx_repository_name(repository)));
         goto out;
     }
-    if ((git = git_revparse_single(&named, repository->git, rev ? rev : "HEAD")) < 0 ||
-        (git = git_object_peel(&peeled, named, GIT_OBJECT_COMMIT)) < 0) {
+    /* HEAD without git_revparse_single(), which leaks the reference where the commit is damaged */
+    if (rev)
+        git = git_revparse_single(&named, repository->git, rev);
+    else if ((git = git_reference_name_to_id(&head, repository->git, "HEAD")) == 0)
+        git = git_object_lookup(&named, repository->git, &head, GIT_OBJECT_ANY);
+    if (git < 0 || git_object_peel(&peeled, named, GIT_OBJECT_COMMIT) < 0) {
         rc = sx_index_fail(err, errlen, -ENOENT,
                            "E-REV: %s names no commit of %s (%s); nothing was read; name a branch, tag or "
                            "commit",

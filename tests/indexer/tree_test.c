@@ -336,7 +336,7 @@ static void test_bombs(void)
 static void test_copies(void)
 {
     enum { SIZE = 1 << 20, COPIES = 80 };
-    char *text = malloc(SIZE), name[16];
+    char *text = malloc(SIZE), name[32];
     sx_index_status status;
     rows r = {.n = 0};
     git_oid blob, tree;
