@@ -1,4 +1,4 @@
-/* blob.c: see blob.h. Rules are tables; each has one line that says what it is after. */
+/* blob.c: see blob.h. Rules are lists of words. */
 #include "indexer/blob.h"
 
 #include <ctype.h>
@@ -12,75 +12,84 @@ static const char *base_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static bool ends_with(const char *name, const char *end)
+/* The next word of a list that spaces separate, or NULL; *n: its length. */
+static const char *next_word(const char **list, size_t *n)
 {
-    size_t n = strlen(name), n_end = strlen(end);
+    const char *word = *list + strspn(*list, " ");
 
-    return n >= n_end && strcasecmp(name + n - n_end, end) == 0;
+    *n = strcspn(word, " ");
+    *list = word + *n;
+    return *n ? word : NULL;
 }
 
-static bool is_one_of(const char *name, const char *const *list)
+static bool is_one_of(const char *name, const char *list)
 {
-    for (; *list; list++)
-        if (strcasecmp(name, *list) == 0)
+    size_t n, n_name = strlen(name);
+
+    for (const char *word; (word = next_word(&list, &n));)
+        if (n == n_name && strncasecmp(name, word, n) == 0)
             return true;
     return false;
 }
 
-static bool ends_with_one_of(const char *name, const char *const *list)
+static bool ends_with_one_of(const char *name, const char *list)
 {
-    for (; *list; list++)
-        if (ends_with(name, *list))
+    size_t n, n_name = strlen(name);
+
+    for (const char *word; (word = next_word(&list, &n));)
+        if (n <= n_name && strncasecmp(name + n_name - n, word, n) == 0)
             return true;
     return false;
 }
 
 /* Does a directory of the path have one of these names? */
-static bool has_directory(const char *path, const char *const *list)
+static bool has_directory(const char *path, const char *list)
 {
-    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1)
-        for (const char *const *name = list; *name; name++)
-            if (strlen(*name) == (size_t)(slash - path) &&
-                strncasecmp(path, *name, (size_t)(slash - path)) == 0)
+    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+        const char *rest = list;
+        size_t n;
+
+        for (const char *word; (word = next_word(&rest, &n));)
+            if (n == (size_t)(slash - path) && strncasecmp(path, word, n) == 0)
                 return true;
+    }
     return false;
 }
 
-/* ---- by path --------------------------------------------------------------------------------------- */
+/* ---- by path -------------------------------------------------------------------------------- */
 
-static const char *const binary_ends[] = {
-    ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".ico", ".icns", ".webp", ".tif", ".tiff", ".psd", ".xcf",
-    ".avif", ".heic", ".mp3", ".mp4", ".m4a", ".ogg", ".oga", ".ogv", ".flac", ".wav", ".avi", ".mov",
-    ".mkv", ".webm", ".woff", ".woff2", ".ttf", ".otf", ".eot", ".zip", ".gz", ".tgz", ".bz2", ".xz",
-    ".zst", ".lz4", ".7z", ".rar", ".tar", ".jar", ".war", ".whl", ".deb", ".rpm", ".dmg", ".iso",
-    ".exe", ".dll", ".so", ".dylib", ".a", ".o", ".ko", ".class", ".pyc", ".pyo", ".pdb", ".wasm", ".sqlite", ".sqlite3", ".pdf", ".doc", ".docx", ".xls", ".xlsx",
-    ".ppt", ".pptx", ".odt", ".ods", ".npy", ".npz", ".safetensors", ".gguf", ".onnx", ".pt", ".pth",
-    ".parquet", ".pack", ".idx", ".mo", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", NULL};
+static const char binary_ends[] =
+    ".png .jpg .jpeg .gif .bmp .ico .icns .webp .tif .tiff .psd .xcf .avif .heic .mp3 "
+    ".mp4 .m4a .ogg .oga .ogv .flac .wav .avi .mov .mkv .webm .woff .woff2 .ttf .otf .eot "
+    ".zip .gz .tgz .bz2 .xz .zst .lz4 .7z .rar .tar .jar .war .whl .deb .rpm .dmg .iso "
+    ".exe .dll .so .dylib .a .o .ko .class .pyc .pyo .pdb .wasm .sqlite .sqlite3 .pdf "
+    ".doc .docx .xls .xlsx .ppt .pptx .odt .ods .npy .npz .safetensors .gguf .onnx .pt "
+    ".pth .parquet .pack .idx .mo .p12 .pfx .jks .keystore .kdbx";
 
-static const char *const generated_names[] = {
-    "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "Cargo.lock",
-    "poetry.lock", "uv.lock", "Pipfile.lock", "pdm.lock", "composer.lock", "Gemfile.lock", "go.sum",
-    "mix.lock", "pubspec.lock", "flake.lock", "Podfile.lock", "packages.lock.json", "Package.resolved",
-    "gradle.lockfile", "deno.lock", "conan.lock", NULL};
+static const char generated_names[] =
+    "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock Cargo.lock "
+    "poetry.lock uv.lock Pipfile.lock pdm.lock composer.lock Gemfile.lock go.sum mix.lock "
+    "pubspec.lock flake.lock Podfile.lock packages.lock.json Package.resolved "
+    "gradle.lockfile deno.lock conan.lock";
 
-static const char *const generated_ends[] = {
-    ".min.js", ".min.mjs", ".min.css", ".js.map", ".mjs.map", ".css.map", ".pb.go", ".pb.cc", ".pb.h",
-    ".pb.c", "_pb2.py", "_pb2.pyi", "_pb2_grpc.py", ".pb.dart", ".g.dart", ".freezed.dart", ".designer.cs",
-    ".g.cs", "_generated.go", ".bundle.js", NULL};
+static const char generated_ends[] =
+    ".min.js .min.mjs .min.css .js.map .mjs.map .css.map .pb.go .pb.cc .pb.h .pb.c "
+    "_pb2.py _pb2.pyi _pb2_grpc.py .pb.dart .g.dart .freezed.dart .designer.cs .g.cs "
+    "_generated.go .bundle.js";
 
 /* Keys, tokens and passwords by the names that programs give them. */
-static const char *const secret_names[] = {
-    "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".netrc", "_netrc", ".pgpass", ".my.cnf", ".htpasswd",
-    ".git-credentials", ".dockercfg", ".pypirc", ".s3cfg", ".boto", "credentials.json",
-    "service-account.json", "secrets.yml", "secrets.yaml", "master.key", NULL};
-static const char *const env_examples[] = {".example", ".sample", ".template", ".dist", ".defaults", NULL};
+static const char secret_names[] =
+    "id_rsa id_dsa id_ecdsa id_ed25519 .netrc _netrc .pgpass .my.cnf .htpasswd "
+    ".git-credentials .dockercfg .pypirc .s3cfg .boto credentials.json "
+    "service-account.json secrets.yml secrets.yaml master.key";
+static const char env_examples[] = ".example .sample .template .dist .defaults";
 
 static bool is_secret_name(const char *path)
 {
     const char *base = base_of(path);
 
-    if (is_one_of(base, secret_names) || ends_with(path, ".aws/credentials") ||
-        ends_with(path, ".docker/config.json"))
+    if (is_one_of(base, secret_names) ||
+        ends_with_one_of(path, ".aws/credentials .docker/config.json"))
         return true;
     return strncasecmp(base, ".env", 4) == 0 && (base[4] == '\0' || base[4] == '.') &&
            !ends_with_one_of(base, env_examples);
@@ -99,16 +108,16 @@ sx_skip sx_blob_skip_by_path(const char *path)
     return SX_SKIP_NONE;
 }
 
-static const char *const data_ends[] = {
-    ".json", ".jsonl", ".ndjson", ".geojson", ".ipynb", ".csv", ".tsv", ".xml", ".svg", ".po", ".pot",
-    ".yaml", ".yml", ".snap", ".dat", ".log", ".dic", ".vocab", ".bib", ".lock", NULL};
+static const char data_ends[] =
+    ".json .jsonl .ndjson .geojson .ipynb .csv .tsv .xml .svg .po .pot .yaml .yml .snap "
+    ".dat .log .dic .vocab .bib .lock";
 
 uint64_t sx_blob_max_bytes(const char *path)
 {
     return ends_with_one_of(path, data_ends) ? (uint64_t)128 << 10 : (uint64_t)2 << 20;
 }
 
-/* ---- by content ------------------------------------------------------------------------------------ */
+/* ---- by content ----------------------------------------------------------------------------- */
 
 /* The pointer that git-lfs leaves in place of a file: under 1024 bytes, this first line. */
 static bool is_lfs_pointer(const uint8_t *bytes, size_t n)
@@ -118,13 +127,14 @@ static bool is_lfs_pointer(const uint8_t *bytes, size_t n)
     return n < 1024 && n >= sizeof first - 1 && memcmp(bytes, first, sizeof first - 1) == 0;
 }
 
-/* UTF-16 and UTF-32: a byte order mark, or NULs on one side of the byte pairs and nearly none on the
- * other, as ASCII text has them in UTF-16. */
+/* UTF-16 and UTF-32: a byte order mark, or NULs on one side of the byte pairs and nearly none on
+ * the other, as ASCII text has them in UTF-16. */
 static bool is_wide_text(const uint8_t *bytes, size_t n)
 {
     size_t look = n < 8000 ? n : 8000, nul[2] = {0, 0};
 
-    if (n >= 2 && ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff)))
+    if (n >= 2 &&
+        ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff)))
         return true;
     if (n >= 4 && memcmp(bytes, "\0\0\xfe\xff", 4) == 0)
         return true;
@@ -139,7 +149,7 @@ static const uint8_t *find(const uint8_t *bytes, size_t n, const char *what)
     return memmem(bytes, n, what, strlen(what));
 }
 
-static const char *const key_ends[] = {".pem", ".key", ".crt", ".cert", ".asc", ".ppk", ".gpg", ".p8", NULL};
+static const char key_ends[] = ".pem .key .crt .cert .asc .ppk .gpg .p8";
 
 static bool is_private_key(const char *path, const uint8_t *bytes, size_t n)
 {
@@ -166,7 +176,8 @@ static bool says_generated(const uint8_t *bytes, size_t n)
     }
     head[at] = '\0';
     return strstr(head, "@generated") ||
-           (strstr(head, "generated") && (strstr(head, "do not edit") || strstr(head, "do not modify")));
+           (strstr(head, "generated") &&
+            (strstr(head, "do not edit") || strstr(head, "do not modify")));
 }
 
 /* More than half of it in lines that no person writes. */
@@ -200,30 +211,28 @@ sx_skip sx_blob_skip_by_content(const char *path, const uint8_t *bytes, size_t n
     return SX_SKIP_NONE;
 }
 
-/* ---- class ----------------------------------------------------------------------------------------- */
+/* ---- class ---------------------------------------------------------------------------------- */
 
-static const char *const vendored_directories[] = {
-    "vendor", "vendored", "third_party", "third-party", "thirdparty", "3rdparty", "node_modules", "deps",
-    "external", "externals", "extern", "bundled", "bower_components", "godeps", "subprojects", "_vendor",
-    "contrib-deps", NULL};
-static const char *const test_directories[] = {
-    "test", "tests", "testing", "testdata", "test-data", "test_data", "spec", "specs", "__tests__",
-    "__mocks__", "fixtures", "e2e", "unittests", NULL};
-static const char *const test_ends[] = {
-    "_test.go", "_test.py", "_test.c", "_test.cc", "_test.cpp", "_test.rs", "_test.rb", "_spec.rb",
-    "_test.lua", "_test.dart", ".test.js", ".test.jsx", ".test.ts", ".test.tsx", ".test.mjs", ".spec.js",
-    ".spec.ts", ".spec.tsx", "Test.java", "Tests.java", "Test.kt", "Tests.swift", "Tests.cs", "Test.php",
-    NULL};
-static const char *const document_ends[] = {
-    ".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc", ".asciidoc", ".org", ".tex", ".pod", ".rdoc",
-    ".json", ".jsonl", ".json5", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".csv",
-    ".tsv", ".xml", ".html", ".htm", ".xhtml", ".svg", ".po", ".pot", ".bib", ".log", ".diff", ".patch",
-    ".lock", ".1", ".3", ".5", ".7", ".8", ".editorconfig", ".gitignore", ".gitattributes", ".gitmodules",
-    ".prettierrc", ".eslintrc", ".dockerignore", NULL};
-static const char *const document_names[] = {
-    "license", "licence", "copying", "notice", "authors", "contributors", "maintainers", "readme",
-    "changelog", "changes", "news", "todo", "history", "codeowners", "unlicense", NULL};
-static const char *const build_names[] = {"cmakelists.txt", "meson_options.txt", NULL};
+static const char vendored_directories[] =
+    "vendor vendored third_party third-party thirdparty 3rdparty node_modules deps "
+    "external externals extern bundled bower_components godeps subprojects _vendor "
+    "contrib-deps";
+static const char test_directories[] =
+    "test tests testing testdata test-data test_data spec specs __tests__ __mocks__ "
+    "fixtures e2e unittests";
+static const char test_ends[] =
+    "_test.go _test.py _test.c _test.cc _test.cpp _test.rs _test.rb _spec.rb _test.lua "
+    "_test.dart .test.js .test.jsx .test.ts .test.tsx .test.mjs .spec.js .spec.ts "
+    ".spec.tsx Test.java Tests.java Test.kt Tests.swift Tests.cs Test.php";
+static const char document_ends[] =
+    ".md .markdown .mdx .rst .txt .adoc .asciidoc .org .tex .pod .rdoc .json .jsonl "
+    ".json5 .yaml .yml .toml .ini .cfg .conf .properties .csv .tsv .xml .html .htm .xhtml "
+    ".svg .po .pot .bib .log .diff .patch .lock .1 .3 .5 .7 .8 .editorconfig .gitignore "
+    ".gitattributes .gitmodules .prettierrc .eslintrc .dockerignore";
+static const char document_names[] =
+    "license licence copying notice authors contributors maintainers readme changelog "
+    "changes news todo history codeowners unlicense";
+static const char build_names[] = "cmakelists.txt meson_options.txt";
 
 sx_file_class sx_blob_class(const char *path)
 {

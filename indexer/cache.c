@@ -21,8 +21,8 @@ static int io_error(const char *what, const char *path, char *err, size_t errlen
     int rc = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
 
     return sx_index_fail(err, errlen, rc,
-                         "E-IO: %s %s: %s; nothing was changed; look at the disk and permissions", what,
-                         SX_SHOW(path), strerror(errno));
+                         "E-IO: %s %s: %s; nothing was changed; look at the disk and permissions",
+                         what, SX_SHOW(path), strerror(errno));
 }
 
 static int make_directories(const char *path, char *err, size_t errlen)
@@ -48,17 +48,20 @@ static int make_directories(const char *path, char *err, size_t errlen)
 
 static int refuse(const char *path, const char *why, char *err, size_t errlen)
 {
-    return sx_index_fail(err, errlen, -EIO,
-                         "E-CACHE: %s %s; nothing was written there; remove it or name another with --cache",
-                         SX_SHOW(path), why);
+    return sx_index_fail(
+        err, errlen, -EIO,
+        "E-CACHE: %s %s; nothing was written there; remove it or name another with --cache",
+        SX_SHOW(path), why);
 }
 
 /* The standard's first line; tools that make backups leave such a directory out. */
 static int write_tag(int dir_fd, const char *path, char *err, size_t errlen)
 {
-    static const char tag[] = "Signature: 8a477f597d28d172789f06886806bc55\n"
-                              "# Made by sparsex from a git repository; it may be deleted at any time.\n";
-    int fd = openat(dir_fd, "CACHEDIR.TAG", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    static const char tag[] =
+        "Signature: 8a477f597d28d172789f06886806bc55\n"
+        "# Made by sparsex from a git repository; it may be deleted at any time.\n";
+    int fd = openat(dir_fd, "CACHEDIR.TAG", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                    0600);
     int rc = 0;
 
     if (fd < 0)
@@ -80,9 +83,10 @@ static int default_root(char **root, char *err, size_t errlen)
     else if (home && home[0] == '/')
         n = asprintf(root, "%s/.cache/sparsex", home);
     else
-        return sx_index_fail(err, errlen, -EIO,
-                             "E-CACHE: neither XDG_CACHE_HOME nor HOME is set; nothing was written; name a "
-                             "directory with --cache");
+        return sx_index_fail(
+            err, errlen, -EIO,
+            "E-CACHE: neither XDG_CACHE_HOME nor HOME is set; nothing was written; name a "
+            "directory with --cache");
     if (n < 0) {
         *root = NULL;
         return sx_index_fail(err, errlen, -ENOMEM, "E-RAM: no memory for a path; free some");
@@ -106,11 +110,12 @@ int sx_cache_directory(char **directory, const char *root, const char *id, bool 
     if (make && (rc = make_directories(root, err, errlen)) < 0)
         goto out;
     if (!(real_root = realpath(root, NULL))) {
-        rc = errno == ENOENT && !make ? sx_index_fail(err, errlen, -ENOENT,
-                                                      "E-NO-INDEX: nothing is stored in %s; nothing was changed; "
-                                                      "sparsex index makes it",
-                                                      SX_SHOW(root))
-                                      : io_error("cannot use the directory", root, err, errlen);
+        rc = errno == ENOENT && !make
+                 ? sx_index_fail(err, errlen, -ENOENT,
+                                 "E-NO-INDEX: nothing is stored in %s; nothing was changed; "
+                                 "sparsex index makes it",
+                                 SX_SHOW(root))
+                 : io_error("cannot use the directory", root, err, errlen);
         goto out;
     }
     if (asprintf(&path, "%s/%s", real_root, id) < 0) {
@@ -124,10 +129,11 @@ int sx_cache_directory(char **directory, const char *root, const char *id, bool 
     }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
-        rc = errno == ENOENT ? sx_index_fail(err, errlen, -ENOENT,
-                                             "E-NO-INDEX: nothing is stored for this repository in %s; nothing "
-                                             "was changed; sparsex index makes it",
-                                             SX_SHOW(real_root))
+        rc = errno == ENOENT
+                 ? sx_index_fail(err, errlen, -ENOENT,
+                                 "E-NO-INDEX: nothing is stored for this repository in %s; nothing "
+                                 "was changed; sparsex index makes it",
+                                 SX_SHOW(real_root))
              : errno == ELOOP || errno == ENOTDIR
                  ? refuse(path, "is no directory of its own", err, errlen)
                  : io_error("cannot open", path, err, errlen);
@@ -172,7 +178,8 @@ int sx_cache_lock(const char *directory, int wait_ms, int *fd, char *err, size_t
     while (rc == -EAGAIN) {
         struct stat mine, there;
 
-        if (*fd < 0 && (*fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600)) < 0) {
+        if (*fd < 0 &&
+            (*fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600)) < 0) {
             rc = io_error("cannot open", path, err, errlen);
         } else if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
             /* whoever held it may have deleted the directory: then this lock is on nothing */
@@ -186,9 +193,10 @@ int sx_cache_lock(const char *directory, int wait_ms, int *fd, char *err, size_t
         } else if (errno != EWOULDBLOCK && errno != EINTR) {
             rc = io_error("cannot lock", path, err, errlen);
         } else if (now_ms() >= end) {
-            rc = sx_index_fail(err, errlen, -EBUSY,
-                               "E-BUSY: another process works on %s; nothing was changed; wait for it",
-                               SX_SHOW(directory));
+            rc = sx_index_fail(
+                err, errlen, -EBUSY,
+                "E-BUSY: another process works on %s; nothing was changed; wait for it",
+                SX_SHOW(directory));
         } else {
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
         }
@@ -209,7 +217,8 @@ void sx_cache_sizes(const char *directory, uint64_t *slabs, uint64_t *rest)
 
     *slabs = *rest = 0;
     while (dir && (entry = readdir(dir))) {
-        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(st.st_mode))
             continue;
         if (strncmp(entry->d_name, "landmarks.", 10) == 0 || strncmp(entry->d_name, "kv.", 3) == 0)
             *slabs += (uint64_t)st.st_blocks * 512;

@@ -1,5 +1,6 @@
-/* catalog.c: opening, checking and verifying catalog.db; see catalog.h. The file is untrusted: it may
- * be damaged or made by somebody else, so its schema must be ours to the letter before it is used. */
+/* catalog.c: opening, checking and verifying catalog.db; see catalog.h. The file is untrusted: it
+ * may be damaged or made by somebody else, so its schema must be ours to the letter before it is
+ * used. */
 #include "indexer/catalog_private.h"
 
 #include "indexer/pack.h"
@@ -15,7 +16,7 @@
 
 extern const char sx_schema_sql[]; /* schema.sql, made by the build */
 
-/* ---- errors and statements ------------------------------------------------------------------------- */
+/* ---- errors and statements ------------------------------------------------------------------ */
 
 int sx_catalog_fail(sx_catalog *catalog, char *err, size_t errlen)
 {
@@ -24,43 +25,49 @@ int sx_catalog_fail(sx_catalog *catalog, char *err, size_t errlen)
 
     switch (catalog->db ? sqlite3_errcode(catalog->db) & 0xff : SQLITE_NOMEM) {
     case SQLITE_FULL:
-        return sx_index_fail(err, errlen, -ENOSPC,
-                             "E-DISK-FULL: no room for %s; what was committed is kept; free some and run it "
-                             "again",
-                             path);
+        return sx_index_fail(
+            err, errlen, -ENOSPC,
+            "E-DISK-FULL: no room for %s; what was committed is kept; free some and run it "
+            "again",
+            path);
     case SQLITE_NOMEM:
         return sx_index_fail(err, errlen, -ENOMEM,
-                             "E-RAM: no memory for %s; what was committed is kept; free some", path);
+                             "E-RAM: no memory for %s; what was committed is kept; free some",
+                             path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return sx_index_fail(err, errlen, -EBUSY,
-                             "E-BUSY: another process holds %s; what was committed is kept; run it again",
-                             path);
+        return sx_index_fail(
+            err, errlen, -EBUSY,
+            "E-BUSY: another process holds %s; what was committed is kept; run it again", path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return sx_index_fail(err, errlen, -EIO,
-                             "E-INDEX-BAD: %s is damaged (%s); the repository is untouched; sparsex forget, "
-                             "then index again",
-                             path, says);
+        return sx_index_fail(
+            err, errlen, -EIO,
+            "E-INDEX-BAD: %s is damaged (%s); the repository is untouched; sparsex forget, "
+            "then index again",
+            path, says);
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
-        return sx_index_fail(err, errlen, -EIO,
-                             "E-IO: %s (%s); what was committed is kept; look at the disk and permissions",
-                             path, says);
+        return sx_index_fail(
+            err, errlen, -EIO,
+            "E-IO: %s (%s); what was committed is kept; look at the disk and permissions", path,
+            says);
     default:
         return sx_index_fail(err, errlen, -ENOTRECOVERABLE,
-                             "E-BUG: %s: %s; what was committed is kept; please report it", path, says);
+                             "E-BUG: %s: %s; what was committed is kept; please report it", path,
+                             says);
     }
 }
 
 int sx_catalog_damaged(char *err, size_t errlen)
 {
-    return sx_index_fail(err, errlen, -EIO,
-                         "E-INDEX-BAD: a row of catalog.db does not unpack; the repository is untouched; "
-                         "sparsex forget, then index again");
+    return sx_index_fail(
+        err, errlen, -EIO,
+        "E-INDEX-BAD: a row of catalog.db does not unpack; the repository is untouched; "
+        "sparsex forget, then index again");
 }
 
 int sx_catalog_prepare(sqlite3_stmt **out, sx_catalog *catalog, const char *sql, char *err,
@@ -89,7 +96,8 @@ static int run_sql(sx_catalog *catalog, const char *sql, char *err, size_t errle
 }
 
 /* The one number a query gives. */
-static int number_of(sx_catalog *catalog, const char *sql, int64_t *number, char *err, size_t errlen)
+static int number_of(sx_catalog *catalog, const char *sql, int64_t *number, char *err,
+                     size_t errlen)
 {
     sqlite3_stmt *statement = NULL;
     int rc;
@@ -112,6 +120,18 @@ int sx_catalog_commit(sx_catalog *catalog, char *err, size_t errlen)
     return run_sql(catalog, "COMMIT", err, errlen);
 }
 
+bool sx_catalog_read_begin(sx_catalog *catalog)
+{
+    return sqlite3_get_autocommit(catalog->db) &&
+           sqlite3_exec(catalog->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+void sx_catalog_read_end(sx_catalog *catalog, bool begun)
+{
+    if (begun && !sqlite3_get_autocommit(catalog->db))
+        sqlite3_exec(catalog->db, "COMMIT", NULL, NULL, NULL);
+}
+
 void sx_catalog_rollback(sx_catalog *catalog)
 {
     if (sqlite3_get_autocommit(catalog->db))
@@ -120,10 +140,10 @@ void sx_catalog_rollback(sx_catalog *catalog)
     memset(catalog->names, 0, NAME_CACHE * sizeof *catalog->names);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------ */
+/* ---- opening -------------------------------------------------------------------------------- */
 
-/* page_size is for a file that is made: a segment has about 3 KB of tokens, and four times the usual page
- * wastes a sixth less behind them. */
+/* page_size is for a file that is made: a segment has about 3 KB of tokens, and four times the
+ * usual page wastes a sixth less behind them. */
 static const char connection_sql[] = "PRAGMA page_size = 16384;"
                                      "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
                                      "PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON;"
@@ -133,8 +153,9 @@ static const char connection_sql[] = "PRAGMA page_size = 16384;"
 /* The text of the schema in `db`, malloc'ed; *out NULL where it cannot be read. */
 static int schema_text(sqlite3 *db, char **out)
 {
-    static const char sql[] = "SELECT group_concat(type || ' ' || name || ' ' || coalesce(sql, ''), char(10))"
-                              " FROM (SELECT type, name, sql FROM sqlite_schema ORDER BY type, name)";
+    static const char sql[] =
+        "SELECT group_concat(type || ' ' || name || ' ' || coalesce(sql, ''), char(10))"
+        " FROM (SELECT type, name, sql FROM sqlite_schema ORDER BY type, name)";
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 
@@ -184,7 +205,8 @@ static int create_schema(sx_catalog *catalog, char *err, size_t errlen)
     if ((rc = sx_catalog_begin(catalog, err, errlen)) < 0 ||
         (rc = number_of(catalog, "SELECT count(*) FROM sqlite_schema", &pages, err, errlen)) < 0)
         goto out;
-    if (pages == 0 && (rc = run_sql(catalog, sql, err, errlen)) < 0) /* else another process was first */
+    if (pages == 0 &&
+        (rc = run_sql(catalog, sql, err, errlen)) < 0) /* else another process was first */
         goto out;
     rc = sx_catalog_commit(catalog, err, errlen);
 out:
@@ -208,19 +230,22 @@ static int check(sx_catalog *catalog, char *err, size_t errlen)
         (rc = number_of(catalog, "PRAGMA user_version", &version, err, errlen)) < 0)
         return rc;
     if (id == SX_CATALOG_APPLICATION_ID && version > SX_CATALOG_VERSION)
-        return sx_index_fail(err, errlen, -EIO,
-                             "E-INDEX-NEWER: %s is of a newer version of sparsex; it was left as it is; use "
-                             "that version or sparsex forget",
-                             SX_SHOW(catalog->path));
+        return sx_index_fail(
+            err, errlen, -EIO,
+            "E-INDEX-NEWER: %s is of a newer version of sparsex; it was left as it is; use "
+            "that version or sparsex forget",
+            SX_SHOW(catalog->path));
     if (id != SX_CATALOG_APPLICATION_ID || version != SX_CATALOG_VERSION)
-        return sx_index_fail(err, errlen, 1, "%s is no catalogue of this version", SX_SHOW(catalog->path));
+        return sx_index_fail(err, errlen, 1, "%s is no catalogue of this version",
+                             SX_SHOW(catalog->path));
     if ((rc = compare_schema(catalog, err, errlen)) > 0)
-        return sx_index_fail(err, errlen, 1, "%s has a schema that is not ours", SX_SHOW(catalog->path));
+        return sx_index_fail(err, errlen, 1, "%s has a schema that is not ours",
+                             SX_SHOW(catalog->path));
     return rc;
 }
 
-/* SQLite makes files with the mode of the umask: an absent catalogue is made here, 0600. Never opened
- * once it exists: closing a descriptor of ours would drop SQLite's locks. */
+/* SQLite makes files with the mode of the umask: an absent catalogue is made here, 0600. Never
+ * opened once it exists: closing a descriptor of ours would drop SQLite's locks. */
 static int make_file(const char *path, char *err, size_t errlen)
 {
     struct stat st;
@@ -237,10 +262,11 @@ static int make_file(const char *path, char *err, size_t errlen)
     if (fd < 0)
         return errno == EEXIST
                    ? 0 /* another process was first */
-                   : sx_index_fail(err, errlen, errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO,
-                                   "E-IO: %s cannot be made (%s); nothing was kept; look at the disk and "
-                                   "permissions",
-                                   SX_SHOW(path), strerror(errno));
+                   : sx_index_fail(
+                         err, errlen, errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO,
+                         "E-IO: %s cannot be made (%s); nothing was kept; look at the disk and "
+                         "permissions",
+                         SX_SHOW(path), strerror(errno));
     fchmod(fd, 0600);
     close(fd);
     return 0;
@@ -315,15 +341,17 @@ int sx_catalog_set_aside(const char *directory, char *err, size_t errlen)
             break;
         }
         if (lstat(to, &st) < 0 && errno == ENOENT) {
-            unlink(journal); /* it belongs to what is set aside, and must not be played into the next */
+            unlink(journal); /* it belongs to what is set aside, and must not be played into the
+                                next */
             rc = rename(from, to) == 0 || errno == ENOENT ? 0 : -EIO;
             break;
         }
     }
     if (rc < 0)
-        sx_index_fail(err, errlen, rc,
-                      "E-IO: %s cannot be set aside (%s); it was left as it is; sparsex forget removes it",
-                      SX_SHOW(from), strerror(errno));
+        sx_index_fail(
+            err, errlen, rc,
+            "E-IO: %s cannot be set aside (%s); it was left as it is; sparsex forget removes it",
+            SX_SHOW(from), strerror(errno));
 out:
     free(from);
     free(to);
@@ -331,19 +359,20 @@ out:
     return rc;
 }
 
-/* ---- verifying ---------------------------------------------------------------------------------------- */
+/* ---- verifying ------------------------------------------------------------------------------ */
 
 static int violated(const char *what, size_t n, const char *row, char *err, size_t errlen)
 {
-    return sx_index_fail(err, errlen, -EIO,
-                         "E-INDEX-BAD: the catalogue breaks: %.*s (%s); the repository is untouched; sparsex "
-                         "forget, then index again",
-                         (int)n, what, SX_SHOW(row));
+    return sx_index_fail(
+        err, errlen, -EIO,
+        "E-INDEX-BAD: the catalogue breaks: %.*s (%s); the repository is untouched; sparsex "
+        "forget, then index again",
+        (int)n, what, SX_SHOW(row));
 }
 
 /* Runs a query that must return no row, or, for PRAGMA integrity_check, the row "ok". */
-static int expect_none(sx_catalog *catalog, const char *sql, const char *what, size_t n_what, char *err,
-                       size_t errlen)
+static int expect_none(sx_catalog *catalog, const char *sql, const char *what, size_t n_what,
+                       char *err, size_t errlen)
 {
     sqlite3_stmt *statement = NULL;
     int rc;
@@ -352,7 +381,8 @@ static int expect_none(sx_catalog *catalog, const char *sql, const char *what, s
         (rc = sx_catalog_step(catalog, statement, err, errlen)) > 0) {
         const char *row = (const char *)sqlite3_column_text(statement, 0);
 
-        rc = row && strcmp(row, "ok") == 0 ? 0 : violated(what, n_what, row ? row : "", err, errlen);
+        rc = row && strcmp(row, "ok") == 0 ? 0
+                                           : violated(what, n_what, row ? row : "", err, errlen);
     }
     sqlite3_finalize(statement);
     return rc;
@@ -377,8 +407,9 @@ static int check_invariants(sx_catalog *catalog, char *err, size_t errlen)
             sx_bytes_put(&sql, line + 3, n - 3);
             if (line[n - 1] == ';') {
                 sx_bytes_put(&sql, "", 1);
-                rc = sql.failed ? -ENOMEM
-                                : expect_none(catalog, (const char *)sql.at, what, n_what, err, errlen);
+                rc = sql.failed
+                         ? -ENOMEM
+                         : expect_none(catalog, (const char *)sql.at, what, n_what, err, errlen);
                 sql.n = 0;
             }
         }
@@ -409,7 +440,8 @@ static int check_list(sx_catalog *catalog, sqlite3_stmt *revision, sqlite3_stmt 
         files += sqlite3_column_int(file, 0);
         skipped += !sqlite3_column_int(file, 0);
     }
-    if (rc < 0 || files != sqlite3_column_int64(revision, 3) || skipped != sqlite3_column_int64(revision, 4))
+    if (rc < 0 || files != sqlite3_column_int64(revision, 3) ||
+        skipped != sqlite3_column_int64(revision, 4))
         return violated(what, sizeof what - 1, "their number", err, errlen);
     return 0;
 }
@@ -419,13 +451,15 @@ static int check_lists(sx_catalog *catalog, char *err, size_t errlen)
     sqlite3_stmt *revision = NULL, *file = NULL;
     int rc;
 
-    if ((rc = sx_catalog_prepare(&revision, catalog,
-                                 "SELECT id, text, files, n_files, n_skipped FROM revision WHERE complete",
-                                 err, errlen)) < 0 ||
-        (rc = sx_catalog_prepare(&file, catalog,
-                                 "SELECT f.blob IS NOT NULL, f.blob IS NOT NULL AND c.file IS NULL FROM file f"
-                                 " LEFT JOIN cut c ON c.file = f.id AND c.text = ?2 WHERE f.id = ?1",
-                                 err, errlen)) < 0)
+    if ((rc = sx_catalog_prepare(
+             &revision, catalog,
+             "SELECT id, text, files, n_files, n_skipped FROM revision WHERE complete", err,
+             errlen)) < 0 ||
+        (rc = sx_catalog_prepare(
+             &file, catalog,
+             "SELECT f.blob IS NOT NULL, f.blob IS NOT NULL AND c.file IS NULL FROM file f"
+             " LEFT JOIN cut c ON c.file = f.id AND c.text = ?2 WHERE f.id = ?1",
+             err, errlen)) < 0)
         goto out;
     while ((rc = sx_catalog_step(catalog, revision, err, errlen)) > 0)
         if ((rc = check_list(catalog, revision, file, err, errlen)) < 0)
@@ -441,8 +475,10 @@ int sx_catalog_verify(sx_catalog *catalog, char *err, size_t errlen)
     static const char whole[] = "SQLite's integrity check", keys[] = "foreign keys";
     int rc;
 
-    if ((rc = expect_none(catalog, "PRAGMA integrity_check(1)", whole, sizeof whole - 1, err, errlen)) == 0 &&
-        (rc = expect_none(catalog, "PRAGMA foreign_key_check", keys, sizeof keys - 1, err, errlen)) == 0 &&
+    if ((rc = expect_none(catalog, "PRAGMA integrity_check(1)", whole, sizeof whole - 1, err,
+                          errlen)) == 0 &&
+        (rc = expect_none(catalog, "PRAGMA foreign_key_check", keys, sizeof keys - 1, err,
+                          errlen)) == 0 &&
         (rc = check_invariants(catalog, err, errlen)) == 0)
         rc = check_lists(catalog, err, errlen);
     return rc;

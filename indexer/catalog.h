@@ -15,9 +15,9 @@
 
 typedef struct sx_catalog sx_catalog;
 
-/* Opens directory/catalog.db, makes it if absent. 1: what is there is no catalogue, is damaged, or is of
- * an older version, and why is in err[]: the caller sets it aside and tries again. A newer version is
- * E-INDEX-NEWER (-EIO). *out is the caller's. */
+/* Opens directory/catalog.db, makes it if absent. 1: what is there is no catalogue, is damaged, or
+ * is of an older version, and why is in err[]: the caller sets it aside and tries again. A newer
+ * version is E-INDEX-NEWER (-EIO). *out is the caller's. */
 int sx_catalog_open(sx_catalog **out, const char *directory, char *err, size_t errlen);
 void sx_catalog_close(sx_catalog *catalog);
 /* Renames it to catalog.db.bad-N, the first N that is free. The caller holds the index's lock. */
@@ -25,7 +25,7 @@ int sx_catalog_set_aside(const char *directory, char *err, size_t errlen);
 /* See sx_index_verify(). */
 int sx_catalog_verify(sx_catalog *catalog, char *err, size_t errlen);
 
-/* ---- statements --------------------------------------------------------------------------------- */
+/* ---- statements ----------------------------------------------------------------------------- */
 
 int sx_catalog_prepare(sqlite3_stmt **out, sx_catalog *catalog, const char *sql, char *err,
                        size_t errlen);
@@ -38,9 +38,12 @@ int sx_catalog_damaged(char *err, size_t errlen);
 
 int sx_catalog_begin(sx_catalog *catalog, char *err, size_t errlen); /* takes the right to write */
 int sx_catalog_commit(sx_catalog *catalog, char *err, size_t errlen);
+/* Many reads under one lock instead of one each; true: end it with sx_catalog_read_end(). */
+bool sx_catalog_read_begin(sx_catalog *catalog);
+void sx_catalog_read_end(sx_catalog *catalog, bool begun);
 void sx_catalog_rollback(sx_catalog *catalog); /* nothing to do outside a transaction */
 
-/* ---- rows (catalog_put.c) ------------------------------------------------------------------------- */
+/* ---- rows (catalog_put.c) ------------------------------------------------------------------- */
 
 /* *id: 0 if the catalogue does not have it and add is false. */
 int sx_catalog_text(sx_catalog *catalog, const char *fingerprint, bool add, int64_t *id, char *err,
@@ -49,12 +52,12 @@ int sx_catalog_model(sx_catalog *catalog, const char *fingerprint, uint32_t laye
                      char *err, size_t errlen);
 
 typedef struct sx_file_row {
-    int64_t id;            /* 0: not there */
-    int64_t blob;          /* 0: skipped */
+    int64_t id;   /* 0: not there */
+    int64_t blob; /* 0: skipped */
     sx_skip skip;
     sx_file_class file_class;
     uint64_t size;
-    bool is_cut;           /* for the text model asked for; the counts below are of that cut and blob */
+    bool is_cut; /* for the text model asked for; the counts below are of that cut and blob */
     uint64_t n_segments, n_tokens, n_blocks, n_definitions, n_references;
 } sx_file_row;
 int sx_catalog_find_file(sx_catalog *catalog, const char *path, const sx_oid *oid, int kind,
@@ -63,8 +66,8 @@ int sx_catalog_find_file(sx_catalog *catalog, const char *path, const sx_oid *oi
 int sx_catalog_put_file(sx_catalog *catalog, const char *path, const sx_oid *oid, int kind,
                         sx_file_row *row, char *err, size_t errlen);
 
-/* The row for (oid, language) with its definitions and references, unless it is there. `bytes` is the
- * blob, for the names. Sets row->blob, n_definitions, n_references. */
+/* The row for (oid, language) with its definitions and references, unless it is there. `bytes` is
+ * the blob, for the names. Sets row->blob, n_definitions, n_references. */
 int sx_catalog_put_blob(sx_catalog *catalog, const sx_oid *oid, const char *language,
                         const uint8_t *bytes, size_t n, const sx_parse *parse, sx_file_row *row,
                         char *err, size_t errlen);
@@ -75,9 +78,9 @@ int sx_catalog_put_cut(sx_catalog *catalog, int64_t text, const sx_segments *seg
 /* Fills commit->id and the rest, or leaves id 0. commit->oid is given. */
 int sx_catalog_find_revision(sx_catalog *catalog, int64_t text, sx_commit *commit, char *err,
                              size_t errlen);
-/* Writes the row; `list` (packed files, NULL unless complete). Forgets the lists of the commits used
- * longest ago. Sets commit->id. */
-int sx_catalog_put_revision(sx_catalog *catalog, int64_t text, sx_commit *commit, const uint8_t *list,
-                            size_t n_list, char *err, size_t errlen);
+/* Writes the row; `list` (packed files, NULL unless complete). Forgets the lists of the commits
+ * used longest ago. Sets commit->id. */
+int sx_catalog_put_revision(sx_catalog *catalog, int64_t text, sx_commit *commit,
+                            const uint8_t *list, size_t n_list, char *err, size_t errlen);
 
 #endif

@@ -14,8 +14,20 @@ typedef struct name_slot { /* the id of a name asked for lately; id 0: free */
 } name_slot;
 
 typedef enum put_statement {
-    PUT_FIND_FILE, PUT_FILE, PUT_FIND_BLOB, PUT_BLOB, PUT_FIND_NAME, PUT_NAME, PUT_DEFINITION,
-    PUT_REFERENCE, PUT_FIND_CUT, PUT_LAST_SEGMENT, PUT_SEGMENT, PUT_TOKENS, PUT_CUT, PUT_COUNT
+    PUT_FIND_FILE,
+    PUT_FILE,
+    PUT_FIND_BLOB,
+    PUT_BLOB,
+    PUT_FIND_NAME,
+    PUT_NAME,
+    PUT_DEFINITION,
+    PUT_REFERENCE,
+    PUT_FIND_CUT,
+    PUT_LAST_SEGMENT,
+    PUT_SEGMENT,
+    PUT_TOKENS,
+    PUT_CUT,
+    PUT_COUNT
 } put_statement;
 
 struct sx_catalog {

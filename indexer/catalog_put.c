@@ -1,5 +1,5 @@
-/* catalog_put.c: the rows that an update writes and asks for; see catalog.h. Statements are prepared
- * once a connection. Everything here happens inside the caller's transaction. */
+/* catalog_put.c: the rows that an update writes and asks for; see catalog.h. Statements are
+ * prepared once a connection. Everything here happens inside the caller's transaction. */
 #include "indexer/catalog_private.h"
 
 #include "indexer/pack.h"
@@ -10,19 +10,24 @@
 #include <string.h>
 
 static const char *const put_sql[PUT_COUNT] = {
-    [PUT_FIND_FILE] = "SELECT f.id, f.blob, f.skip, f.class, f.size, c.n_segments, c.n_tokens, c.n_blocks,"
-                      " b.n_definitions, b.n_references FROM file f"
-                      " LEFT JOIN cut c ON c.file = f.id AND c.text = ?4 LEFT JOIN blob b ON b.id = f.blob"
-                      " WHERE f.path = ?1 AND f.oid = ?2 AND f.kind = ?3",
-    [PUT_FILE] = "INSERT INTO file (path, oid, kind, skip, class, size, blob) VALUES (?1,?2,?3,?4,?5,?6,?7)"
-                 " ON CONFLICT (path, oid, kind) DO UPDATE SET skip = excluded.skip,"
-                 " class = excluded.class, size = excluded.size, blob = excluded.blob RETURNING id",
-    [PUT_FIND_BLOB] = "SELECT id, n_definitions, n_references FROM blob WHERE oid = ?1 AND language = ?2",
-    [PUT_BLOB] = "INSERT INTO blob (oid, language, size, plain, has_errors, n_definitions, n_references)"
-                 " VALUES (?1,?2,?3,?4,?5,?6,?7)",
+    [PUT_FIND_FILE] =
+        ("SELECT f.id, f.blob, f.skip, f.class, f.size, c.n_segments, c.n_tokens, c.n_blocks,"
+         " b.n_definitions, b.n_references FROM file f"
+         " LEFT JOIN cut c ON c.file = f.id AND c.text = ?4 LEFT JOIN blob b ON b.id = f.blob"
+         " WHERE f.path = ?1 AND f.oid = ?2 AND f.kind = ?3"),
+    [PUT_FILE] =
+        ("INSERT INTO file (path, oid, kind, skip, class, size, blob) VALUES (?1,?2,?3,?4,?5,?6,?7)"
+         " ON CONFLICT (path, oid, kind) DO UPDATE SET skip = excluded.skip,"
+         " class = excluded.class, size = excluded.size, blob = excluded.blob RETURNING id"),
+    [PUT_FIND_BLOB] =
+        "SELECT id, n_definitions, n_references FROM blob WHERE oid = ?1 AND language = ?2",
+    [PUT_BLOB] =
+        ("INSERT INTO blob (oid, language, size, plain, has_errors, n_definitions, n_references)"
+         " VALUES (?1,?2,?3,?4,?5,?6,?7)"),
     [PUT_FIND_NAME] = "SELECT id FROM name WHERE bytes = ?1",
     [PUT_NAME] = "INSERT INTO name (bytes) VALUES (?1)",
-    [PUT_DEFINITION] = "INSERT INTO definition VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+    [PUT_DEFINITION] =
+        "INSERT INTO definition VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
     [PUT_REFERENCE] = "INSERT INTO reference VALUES (?1,?2,?3,?4)",
     [PUT_FIND_CUT] = "SELECT n_segments, n_tokens, n_blocks FROM cut WHERE file = ?1 AND text = ?2",
     [PUT_LAST_SEGMENT] = "SELECT coalesce(max(id), 0) FROM segment",
@@ -32,12 +37,14 @@ static const char *const put_sql[PUT_COUNT] = {
 };
 
 /* The statement, ready to be bound; NULL and err[] where it cannot be. */
-static sqlite3_stmt *statement_of(sx_catalog *catalog, put_statement which, char *err, size_t errlen)
+static sqlite3_stmt *statement_of(sx_catalog *catalog, put_statement which, char *err,
+                                  size_t errlen)
 {
     sqlite3_stmt **statement = &catalog->put[which];
 
-    if (!*statement && sqlite3_prepare_v3(catalog->db, put_sql[which], -1, SQLITE_PREPARE_PERSISTENT,
-                                          statement, NULL) != SQLITE_OK) {
+    if (!*statement &&
+        sqlite3_prepare_v3(catalog->db, put_sql[which], -1, SQLITE_PREPARE_PERSISTENT, statement,
+                           NULL) != SQLITE_OK) {
         sx_catalog_fail(catalog, err, errlen);
         return NULL;
     }
@@ -72,19 +79,21 @@ static int finish(sx_catalog *catalog, sqlite3_stmt *statement, int64_t *numbers
 
 static int no_memory(char *err, size_t errlen)
 {
-    return sx_index_fail(err, errlen, -ENOMEM,
-                         "E-RAM: no memory for the catalogue; what was committed is kept; free some");
+    return sx_index_fail(
+        err, errlen, -ENOMEM,
+        "E-RAM: no memory for the catalogue; what was committed is kept; free some");
 }
 
-/* ---- texts and models ---------------------------------------------------------------------------------- */
+/* ---- texts and models ----------------------------------------------------------------------- */
 
 int sx_catalog_text(sx_catalog *catalog, const char *fingerprint, bool add, int64_t *id, char *err,
                     size_t errlen)
 {
     sqlite3_stmt *statement = NULL;
-    const char *sql = add ? "INSERT INTO text_model (fingerprint) VALUES (?1) ON CONFLICT (fingerprint)"
-                            " DO UPDATE SET fingerprint = fingerprint RETURNING id"
-                          : "SELECT id FROM text_model WHERE fingerprint = ?1";
+    const char *sql =
+        add ? "INSERT INTO text_model (fingerprint) VALUES (?1) ON CONFLICT (fingerprint)"
+              " DO UPDATE SET fingerprint = fingerprint RETURNING id"
+            : "SELECT id FROM text_model WHERE fingerprint = ?1";
     int rc;
 
     *id = 0;
@@ -104,25 +113,27 @@ int sx_catalog_model(sx_catalog *catalog, const char *fingerprint, uint32_t laye
     int rc;
 
     *id = 0;
-    if ((rc = sx_catalog_prepare(&statement, catalog,
-                                 "INSERT INTO model (fingerprint, layers) VALUES (?1, ?2) ON CONFLICT"
-                                 " (fingerprint) DO UPDATE SET layers = layers RETURNING id, layers",
-                                 err, errlen)) == 0) {
+    if ((rc = sx_catalog_prepare(
+             &statement, catalog,
+             "INSERT INTO model (fingerprint, layers) VALUES (?1, ?2) ON CONFLICT"
+             " (fingerprint) DO UPDATE SET layers = layers RETURNING id, layers",
+             err, errlen)) == 0) {
         sqlite3_bind_text(statement, 1, fingerprint, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 2, layers);
         rc = finish(catalog, statement, row, 2, err, errlen);
     }
     sqlite3_finalize(statement);
     if (rc > 0 && row[1] != layers)
-        return sx_index_fail(err, errlen, -EIO,
-                             "E-INDEX-BAD: the catalogue has %lld layers for a model of %u; nothing was "
-                             "changed; sparsex forget, then index again",
-                             (long long)row[1], layers);
+        return sx_index_fail(
+            err, errlen, -EIO,
+            "E-INDEX-BAD: the catalogue has %lld layers for a model of %u; nothing was "
+            "changed; sparsex forget, then index again",
+            (long long)row[1], layers);
     *id = row[0];
     return rc < 0 ? rc : 0;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------ */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 int sx_catalog_find_file(sx_catalog *catalog, const char *path, const sx_oid *oid, int kind,
                          int64_t text, sx_file_row *row, char *err, size_t errlen)
@@ -175,7 +186,7 @@ int sx_catalog_put_file(sx_catalog *catalog, const char *path, const sx_oid *oid
     return rc < 0 ? rc : 0;
 }
 
-/* ---- blobs: definitions and references ------------------------------------------------------------------- */
+/* ---- blobs: definitions and references ------------------------------------------------------ */
 
 static uint64_t hash_of(const uint8_t *bytes, size_t n)
 {
@@ -238,8 +249,9 @@ static int put_definitions(sx_catalog *catalog, int64_t blob, const uint8_t *byt
         if (d->parent >= 0)
             sqlite3_bind_int64(statement, 5, d->parent);
         bind_numbers(statement, 6,
-                     (const int64_t[]){d->start_byte, d->end_byte, d->name_start, d->name_end, d->doc_start,
-                                       d->doc_end, d->signature_end, d->start_line, d->end_line},
+                     (const int64_t[]){d->start_byte, d->end_byte, d->name_start, d->name_end,
+                                       d->doc_start, d->doc_end, d->signature_end, d->start_line,
+                                       d->end_line},
                      9);
         rc = finish(catalog, statement, NULL, 0, err, errlen);
     }
@@ -271,7 +283,8 @@ static int put_references(sx_catalog *catalog, int64_t blob, const uint8_t *byte
         const sx_reference *r = &parse->references[i];
 
         uses[i].reference = (uint32_t)i;
-        rc = name_id(catalog, bytes + r->start_byte, r->end_byte - r->start_byte, &uses[i].name, err, errlen);
+        rc = name_id(catalog, bytes + r->start_byte, r->end_byte - r->start_byte, &uses[i].name,
+                     err, errlen);
     }
     if (rc >= 0 && n)
         qsort(uses, n, sizeof *uses, compare_uses);
@@ -292,7 +305,8 @@ static int put_references(sx_catalog *catalog, int64_t blob, const uint8_t *byte
         } else if (!statement) {
             rc = -EIO;
         } else {
-            bind_numbers(statement, 1, (const int64_t[]){uses[first].name, blob, (int64_t)(i - first)}, 3);
+            bind_numbers(statement, 1,
+                         (const int64_t[]){uses[first].name, blob, (int64_t)(i - first)}, 3);
             bind_bytes(statement, 4, places.at, places.n);
             rc = finish(catalog, statement, NULL, 0, err, errlen);
         }
@@ -343,7 +357,7 @@ int sx_catalog_put_blob(sx_catalog *catalog, const sx_oid *oid, const char *lang
     return rc < 0 ? rc : 0;
 }
 
-/* ---- segments ------------------------------------------------------------------------------------------------ */
+/* ---- segments ------------------------------------------------------------------------------- */
 
 static int put_segment(sx_catalog *catalog, int64_t id, int64_t file, size_t ordinal,
                        const sx_segment *segment, sx_bytes *room, char *err, size_t errlen)
@@ -396,7 +410,8 @@ int sx_catalog_put_cut(sx_catalog *catalog, int64_t text, const sx_segments *seg
     for (size_t i = 0; i < segments->n_segments; i++) {
         const sx_segment *segment = &segments->segments[i];
 
-        if ((rc = put_segment(catalog, last + 1 + (int64_t)i, row->id, i, segment, &room, err, errlen)) < 0)
+        if ((rc = put_segment(catalog, last + 1 + (int64_t)i, row->id, i, segment, &room, err,
+                              errlen)) < 0)
             goto out;
         found[1] += segment->n_tokens;
         found[2] += segment->n_blocks;
@@ -406,7 +421,8 @@ int sx_catalog_put_cut(sx_catalog *catalog, int64_t text, const sx_segments *seg
         rc = -EIO;
         goto out;
     }
-    bind_numbers(statement, 1, (const int64_t[]){row->id, text, last + 1, found[0], found[1], found[2]}, 6);
+    bind_numbers(statement, 1,
+                 (const int64_t[]){row->id, text, last + 1, found[0], found[1], found[2]}, 6);
     rc = finish(catalog, statement, NULL, 0, err, errlen);
 out:
     sx_bytes_free(&room);
@@ -417,7 +433,7 @@ out:
     return rc < 0 ? rc : 0;
 }
 
-/* ---- revisions ------------------------------------------------------------------------------------------------ */
+/* ---- revisions ------------------------------------------------------------------------------ */
 
 int sx_catalog_find_revision(sx_catalog *catalog, int64_t text, sx_commit *commit, char *err,
                              size_t errlen)
@@ -426,11 +442,12 @@ int sx_catalog_find_revision(sx_catalog *catalog, int64_t text, sx_commit *commi
     int64_t row[11];
     int rc;
 
-    if ((rc = sx_catalog_prepare(&statement, catalog,
-                                 "SELECT id, complete, damaged, n_files, n_skipped, n_bytes, n_tokens,"
-                                 " n_segments, n_blocks, n_definitions, n_references FROM revision"
-                                 " WHERE oid = ?1 AND text = ?2",
-                                 err, errlen)) == 0) {
+    if ((rc = sx_catalog_prepare(
+             &statement, catalog,
+             "SELECT id, complete, damaged, n_files, n_skipped, n_bytes, n_tokens,"
+             " n_segments, n_blocks, n_definitions, n_references FROM revision"
+             " WHERE oid = ?1 AND text = ?2",
+             err, errlen)) == 0) {
         bind_bytes(statement, 1, commit->oid.id, SX_OID_SIZE);
         sqlite3_bind_int64(statement, 2, text);
         rc = finish(catalog, statement, row, 11, err, errlen);
@@ -452,33 +469,39 @@ int sx_catalog_find_revision(sx_catalog *catalog, int64_t text, sx_commit *commi
     return 0;
 }
 
-int sx_catalog_put_revision(sx_catalog *catalog, int64_t text, sx_commit *commit, const uint8_t *list,
-                            size_t n_list, char *err, size_t errlen)
+int sx_catalog_put_revision(sx_catalog *catalog, int64_t text, sx_commit *commit,
+                            const uint8_t *list, size_t n_list, char *err, size_t errlen)
 {
     sqlite3_stmt *statement = NULL, *old = NULL;
     int rc;
 
     if ((rc = sx_catalog_prepare(
              &statement, catalog,
-             "INSERT INTO revision VALUES (NULL, ?1, ?2, ?3, ?4, (SELECT coalesce(max(used), 0) + 1 FROM"
-             " revision), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (oid, text) DO UPDATE SET"
+             "INSERT INTO revision VALUES (NULL, ?1, ?2, ?3, ?4, (SELECT coalesce(max(used), 0) + "
+             "1 FROM"
+             " revision), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (oid, text) DO "
+             "UPDATE SET"
              " complete = excluded.complete, damaged = excluded.damaged, used = excluded.used,"
-             " n_files = excluded.n_files, n_skipped = excluded.n_skipped, n_bytes = excluded.n_bytes,"
-             " n_tokens = excluded.n_tokens, n_segments = excluded.n_segments, n_blocks = excluded.n_blocks,"
+             " n_files = excluded.n_files, n_skipped = excluded.n_skipped, n_bytes = "
+             "excluded.n_bytes,"
+             " n_tokens = excluded.n_tokens, n_segments = excluded.n_segments, n_blocks = "
+             "excluded.n_blocks,"
              " n_definitions = excluded.n_definitions, n_references = excluded.n_references,"
              " files = excluded.files RETURNING id",
              err, errlen)) < 0 ||
-        (rc = sx_catalog_prepare(&old, catalog,
-                                 "DELETE FROM revision WHERE id NOT IN"
-                                 " (SELECT id FROM revision ORDER BY complete DESC, used DESC LIMIT ?1)",
-                                 err, errlen)) < 0)
+        (rc = sx_catalog_prepare(
+             &old, catalog,
+             "DELETE FROM revision WHERE id NOT IN"
+             " (SELECT id FROM revision ORDER BY complete DESC, used DESC LIMIT ?1)",
+             err, errlen)) < 0)
         goto out;
     bind_bytes(statement, 1, commit->oid.id, SX_OID_SIZE);
     bind_numbers(statement, 2,
                  (const int64_t[]){text, commit->complete, commit->damaged, (int64_t)commit->files,
-                                   (int64_t)commit->skipped, (int64_t)commit->bytes, (int64_t)commit->tokens,
-                                   (int64_t)commit->segments, (int64_t)commit->blocks,
-                                   (int64_t)commit->definitions, (int64_t)commit->references},
+                                   (int64_t)commit->skipped, (int64_t)commit->bytes,
+                                   (int64_t)commit->tokens, (int64_t)commit->segments,
+                                   (int64_t)commit->blocks, (int64_t)commit->definitions,
+                                   (int64_t)commit->references},
                  11);
     if (list)
         bind_bytes(statement, 13, list, n_list);

@@ -94,7 +94,11 @@ static int read_value(reader *in)
             }
             if (c == '\n')
                 continue;
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'b' ? '\b' : c == '\\' || c == '"' ? c : END;
+            c = c == 'n'                ? '\n'
+                : c == 't'              ? '\t'
+                : c == 'b'              ? '\b'
+                : c == '\\' || c == '"' ? c
+                                        : END;
             if (c == END)
                 return -EILSEQ;
             in->value[n++] = (char)c;

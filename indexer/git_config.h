@@ -6,10 +6,10 @@
 #include <stddef.h>
 
 typedef struct sx_git_setting { /* strings live until the callback returns */
-    const char *section;    /* lower case */
-    const char *subsection; /* as written, "" if none */
-    const char *key;        /* lower case */
-    const char *value;      /* unquoted; NULL: a key without "=" */
+    const char *section;        /* lower case */
+    const char *subsection;     /* as written, "" if none */
+    const char *key;            /* lower case */
+    const char *value;          /* unquoted; NULL: a key without "=" */
 } sx_git_setting;
 typedef int (*sx_git_setting_fn)(const sx_git_setting *setting, void *user);
 

@@ -1,5 +1,5 @@
-/* git_memory.c: see git_memory.h. Past the ceiling an allocation fails, libgit2 gives the object up,
- * and it is recorded as corrupt. */
+/* git_memory.c: see git_memory.h. Past the ceiling an allocation fails, libgit2 gives the object
+ * up, and it is recorded as corrupt. */
 #include "indexer/git_memory.h"
 
 #include <git2.h>

@@ -1,5 +1,5 @@
-/* git_memory.h: libgit2's heap with a ceiling. The size of an object says nothing about the objects it
- * is a difference of: a pack of 5 MB can ask for many GB. */
+/* git_memory.h: libgit2's heap with a ceiling. The size of an object says nothing about the objects
+ * it is a difference of: a pack of 5 MB can ask for many GB. */
 #ifndef SX_GIT_MEMORY_H
 #define SX_GIT_MEMORY_H
 

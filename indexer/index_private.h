@@ -14,7 +14,7 @@ typedef struct sx_file_list { /* the files of a commit, in tree order */
     struct sx_list_place {
         int64_t id;
         size_t at;
-    } *places;                /* by id; made when first asked for */
+    } * places; /* by id; made when first asked for */
 } sx_file_list;
 
 struct sx_index {
@@ -22,13 +22,13 @@ struct sx_index {
     sx_objects *objects;
     sx_catalog *catalog;
     char *directory;
-    char *queries_dir;        /* NULL where none was given */
-    dev_t device;             /* of the directory: sparsex forget may take it away under us */
+    char *queries_dir; /* NULL where none was given */
+    dev_t device;      /* of the directory: sparsex forget may take it away under us */
     ino_t inode;
-    int lock_fd;              /* -1: not held */
+    int lock_fd; /* -1: not held */
     int threads;
-    int batch_ms;             /* work in one transaction; tests shorten it */
-    sx_file_list list;        /* of the commit asked about last */
+    int batch_ms;      /* work in one transaction; tests shorten it */
+    sx_file_list list; /* of the commit asked about last */
 };
 
 /* Loads the list of `commit`; -ENOENT if the catalogue does not hold it any more. */

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- opening ----------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static int open_catalog(sx_index *index, char *err, size_t errlen)
 {
@@ -30,10 +30,11 @@ static int open_catalog(sx_index *index, char *err, size_t errlen)
         (rc = sx_catalog_open(&index->catalog, index->directory, err, errlen)) > 0 &&
         (rc = sx_catalog_set_aside(index->directory, err, errlen)) == 0 &&
         (rc = sx_catalog_open(&index->catalog, index->directory, err, errlen)) > 0)
-        rc = sx_index_fail(err, errlen, -EIO,
-                           "E-INDEX-BAD: the catalogue in %s cannot be rebuilt; it was set aside; sparsex "
-                           "forget, then index again",
-                           SX_SHOW(index->directory));
+        rc = sx_index_fail(
+            err, errlen, -EIO,
+            "E-INDEX-BAD: the catalogue in %s cannot be rebuilt; it was set aside; sparsex "
+            "forget, then index again",
+            SX_SHOW(index->directory));
     if (lock >= 0)
         close(lock);
     return rc;
@@ -58,20 +59,22 @@ int sx_index_open(sx_index **out, const sx_index_options *options, char *err, si
         rc = sx_index_fail(err, errlen, -ENOMEM, "E-RAM: no memory for an index; free some");
         goto out;
     }
-    index->threads = options->threads > 0 ? options->threads
+    index->threads = options->threads > 0                            ? options->threads
                      : sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus)
                                                                      : 1;
-    if ((rc = sx_repository_open(&index->repository, options->repository, options->allow_outside, err,
-                                 errlen)) < 0 ||
+    if ((rc = sx_repository_open(&index->repository, options->repository, options->allow_outside,
+                                 err, errlen)) < 0 ||
         (rc = sx_objects_open(&index->objects, index->repository, err, errlen)) < 0 ||
         (rc = sx_repository_id(id, sx_repository_common_dir(index->repository), err, errlen)) < 0 ||
-        (rc = sx_cache_directory(&index->directory, options->cache_root, id, true, err, errlen)) < 0)
+        (rc = sx_cache_directory(&index->directory, options->cache_root, id, true, err, errlen)) <
+            0)
         goto out;
     if (sx_path_inside(index->directory, sx_repository_common_dir(index->repository))) {
-        rc = sx_index_fail(err, errlen, -EIO,
-                           "E-CACHE: %s is inside the git directory; nothing more was written; name another "
-                           "with --cache",
-                           SX_SHOW(index->directory));
+        rc = sx_index_fail(
+            err, errlen, -EIO,
+            "E-CACHE: %s is inside the git directory; nothing more was written; name another "
+            "with --cache",
+            SX_SHOW(index->directory));
         goto out;
     }
     if ((rc = open_catalog(index, err, errlen)) < 0)
@@ -143,7 +146,7 @@ void sx_index_unlock(sx_index *index)
     index->lock_fd = -1;
 }
 
-/* ---- commits ------------------------------------------------------------------------------------------- */
+/* ---- commits -------------------------------------------------------------------------------- */
 
 int sx_index_find_commit(sx_index *index, const char *rev, const char *text_fingerprint,
                          sx_commit *out, char *err, size_t errlen)
@@ -161,10 +164,11 @@ int sx_index_find_commit(sx_index *index, const char *rev, const char *text_fing
         return rc;
     if (out->id && out->complete)
         return 0;
-    return sx_index_fail(err, errlen, -ENOENT,
-                         "E-NOT-INDEXED: commit %.12s of %s is not indexed%s; nothing was changed; sparsex "
-                         "index does it",
-                         out->hex, SX_SHOW(sx_index_repository(index)), out->id ? " completely" : "");
+    return sx_index_fail(
+        err, errlen, -ENOENT,
+        "E-NOT-INDEXED: commit %.12s of %s is not indexed%s; nothing was changed; sparsex "
+        "index does it",
+        out->hex, SX_SHOW(sx_index_repository(index)), out->id ? " completely" : "");
 }
 
 void sx_file_list_clear(sx_file_list *list)
@@ -188,18 +192,21 @@ int sx_index_list(sx_index *index, const sx_commit *commit, sx_file_list **out, 
     if (list->commit && list->commit == commit->id)
         return 0;
     sx_file_list_clear(list);
-    if ((rc = sx_catalog_prepare(&statement, index->catalog,
-                                 "SELECT files FROM revision WHERE id = ?1 AND oid = ?2 AND complete", err,
-                                 errlen)) < 0)
+    if ((rc = sx_catalog_prepare(
+             &statement, index->catalog,
+             "SELECT files FROM revision WHERE id = ?1 AND oid = ?2 AND complete", err, errlen)) <
+        0)
         goto out;
     sqlite3_bind_int64(statement, 1, commit->id);
     sqlite3_bind_blob(statement, 2, commit->oid.id, SX_OID_SIZE, SQLITE_STATIC);
     if ((rc = sx_catalog_step(index->catalog, statement, err, errlen)) <= 0) {
-        rc = rc < 0 ? rc
-                    : sx_index_fail(err, errlen, -ENOENT,
-                                    "E-NOT-INDEXED: the catalogue holds commit %.12s no more; what is derived "
-                                    "from its files is kept; sparsex index does it again",
-                                    commit->hex);
+        rc = rc < 0
+                 ? rc
+                 : sx_index_fail(
+                       err, errlen, -ENOENT,
+                       "E-NOT-INDEXED: the catalogue holds commit %.12s no more; what is derived "
+                       "from its files is kept; sparsex index does it again",
+                       commit->hex);
         goto out;
     }
     bytes = sqlite3_column_blob(statement, 0);
@@ -221,7 +228,7 @@ out:
     return rc;
 }
 
-/* ---- blobs ----------------------------------------------------------------------------------------------- */
+/* ---- blobs ---------------------------------------------------------------------------------- */
 
 int sx_blob_read(sx_index *index, int64_t blob_id, uint8_t **bytes, size_t *n, char *err,
                  size_t errlen)
@@ -236,16 +243,17 @@ int sx_blob_read(sx_index *index, int64_t blob_id, uint8_t **bytes, size_t *n, c
 
     *bytes = NULL;
     *n = 0;
-    if ((rc = sx_catalog_prepare(&statement, index->catalog, "SELECT oid, size FROM blob WHERE id = ?1",
-                                 err, errlen)) < 0)
+    if ((rc = sx_catalog_prepare(&statement, index->catalog,
+                                 "SELECT oid, size FROM blob WHERE id = ?1", err, errlen)) < 0)
         goto out;
     sqlite3_bind_int64(statement, 1, blob_id);
     if ((rc = sx_catalog_step(index->catalog, statement, err, errlen)) < 0)
         goto out;
     if (rc == 0 || sqlite3_column_bytes(statement, 0) != SX_OID_SIZE) {
-        rc = sx_index_fail(err, errlen, -ENOENT,
-                           "E-BLOB: the catalogue holds no blob %lld; nothing was read; index again",
-                           (long long)blob_id);
+        rc = sx_index_fail(
+            err, errlen, -ENOENT,
+            "E-BLOB: the catalogue holds no blob %lld; nothing was read; index again",
+            (long long)blob_id);
         goto out;
     }
     memcpy(oid.id, sqlite3_column_blob(statement, 0), SX_OID_SIZE);
@@ -256,10 +264,10 @@ int sx_blob_read(sx_index *index, int64_t blob_id, uint8_t **bytes, size_t *n, c
         size == stored)
         skip = sx_objects_read(index->objects, &oid, SX_OBJECT_BLOB, &content);
     if (skip != SX_SKIP_NONE || content.n != stored) {
-        rc = sx_index_fail(err, errlen, -ENOENT,
-                           "E-BLOB: object %s of %s is %s now; the index is kept; git fsck says more", hex,
-                           SX_SHOW(sx_index_repository(index)),
-                           skip == SX_SKIP_MISSING ? "missing" : "corrupt");
+        rc = sx_index_fail(
+            err, errlen, -ENOENT,
+            "E-BLOB: object %s of %s is %s now; the index is kept; git fsck says more", hex,
+            SX_SHOW(sx_index_repository(index)), skip == SX_SKIP_MISSING ? "missing" : "corrupt");
         goto out;
     }
     if (!(*bytes = malloc(content.n + 1))) {
@@ -275,7 +283,7 @@ out:
     return rc;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 int sx_index_verify(sx_index *index, char *err, size_t errlen)
 {
@@ -301,7 +309,11 @@ static int directory_of_path(char **directory, const sx_index_options *options, 
     if (!above)
         goto out;
     real = realpath(above, NULL);
-    if (asprintf(&whole, "%s/%s%s", !real ? above : strcmp(real, "/") == 0 ? "" : real, name, below) < 0) {
+    if (asprintf(&whole, "%s/%s%s",
+                 !real                    ? above
+                 : strcmp(real, "/") == 0 ? ""
+                                          : real,
+                 name, below) < 0) {
         whole = NULL;
         goto out;
     }

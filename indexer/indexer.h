@@ -37,7 +37,7 @@ typedef struct sx_text_model {
     void *user;
 } sx_text_model;
 
-/* ---- opening --------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 typedef struct sx_index sx_index; /* one repository and its catalogue; one thread at a time */
 
@@ -63,7 +63,7 @@ const char *sx_index_git_directory(const sx_index *index); /* real path; of the 
 int sx_index_lock(sx_index *index, int wait_ms, char *err, size_t errlen);
 void sx_index_unlock(sx_index *index);
 
-/* ---- bringing the catalogue up to date ------------------------------------------------------- */
+/* ---- bringing the catalogue up to date ------------------------------------------------------ */
 
 typedef enum sx_skip {      /* why a path of the tree is no context; stored by name, not by number */
     SX_SKIP_NONE,
@@ -129,7 +129,7 @@ int sx_index_update(sx_index *index, const char *rev, const sx_text_model *text,
 int sx_index_find_commit(sx_index *index, const char *rev, const char *text_fingerprint,
                          sx_commit *out, char *err, size_t errlen);
 
-/* ---- segments: what the engine encodes -------------------------------------------------------- */
+/* ---- segments: what the engine encodes ------------------------------------------------------ */
 
 typedef struct sx_block_row {  /* a block's start inside its segment */
     uint32_t token;            /* index into the segment's tokens, header included; first is 0 */
@@ -161,7 +161,8 @@ typedef struct sx_segment_cursor sx_segment_cursor;
 int sx_segments_begin(sx_segment_cursor **out, sx_index *index, const sx_commit *commit,
                       const char *text_fingerprint, const char *model, sx_segment_order order,
                       bool with_tokens, char *err, size_t errlen);
-/* 1 and *row (valid until the next call), 0 at the end, or negative. */
+/* 1 and *row (valid until the next call), 0 at the end, or negative. Between calls the index may be
+ * asked other things and extents may be put. */
 int sx_segments_next(sx_segment_cursor *cursor, sx_segment_row *row, char *err, size_t errlen);
 void sx_segments_end(sx_segment_cursor *cursor);
 
@@ -182,7 +183,7 @@ int sx_extents_put(sx_index *index, const char *model, uint32_t layers, const sx
 int sx_extents_end(sx_index *index, const char *model, int64_t *landmark_rows, int64_t *kv_rows,
                    char *err, size_t errlen);
 
-/* ---- looking things up ------------------------------------------------------------------------ */
+/* ---- looking things up ---------------------------------------------------------------------- */
 
 typedef struct sx_definition_row {
     int64_t id;
@@ -198,7 +199,7 @@ typedef struct sx_definition_row {
     uint32_t start_line, end_line;         /* from 1, inclusive, of start_byte and end_byte - 1 */
 } sx_definition_row;
 /* Non-zero from the callback ends the walk. Strings live until it returns. It may call other functions
- * of the index, for the same commit. */
+ * of the index that read, for the same commit. */
 typedef int (*sx_definition_fn)(const sx_definition_row *row, void *user);
 
 /* Every definition of that name in the commit, in tree order. Exact, byte for byte; a name with
@@ -229,7 +230,7 @@ int sx_references_named(sx_index *index, const sx_commit *commit, const char *na
 int sx_blob_read(sx_index *index, int64_t blob_id, uint8_t **bytes, size_t *n, char *err,
                  size_t errlen);
 
-/* ---- status, forget ---------------------------------------------------------------------------- */
+/* ---- status, forget ------------------------------------------------------------------------- */
 
 typedef struct sx_index_status {
     uint64_t skipped[SX_SKIP_COUNT];             /* of the commit, by reason */

@@ -1,5 +1,6 @@
-/* lookup.c: names -> definitions and references of a commit; see indexer.h. A name leads to blobs by an
- * index, a blob to its files by another; which of those are of the commit says the commit's list. */
+/* lookup.c: names -> definitions and references of a commit; see indexer.h. A name leads to blobs
+ * by an index, a blob to its files by another; which of those are of the commit says the commit's
+ * list. */
 #include "indexer/index_private.h"
 #include "indexer/pack.h"
 #include "indexer/report.h"
@@ -8,14 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFINITION_COLUMNS                                                                            \
-    "SELECT d.ordinal, n.bytes, d.kind, d.parent, d.start_byte, d.end_byte, d.name_start, d.name_end,"  \
-    " d.doc_start, d.doc_end, d.signature_end, d.start_line, d.end_line FROM definition d"              \
+#define DEFINITION_COLUMNS                                                                         \
+    "SELECT d.ordinal, n.bytes, d.kind, d.parent, d.start_byte, d.end_byte, d.name_start, "        \
+    "d.name_end,"                                                                                  \
+    " d.doc_start, d.doc_end, d.signature_end, d.start_line, d.end_line FROM definition d"         \
     " JOIN name n ON n.id = d.name WHERE d.blob = ?1"
 
-enum { SCOPE_DEPTH = 64, ORDINAL_BITS = 21 }; /* a blob has at most 2^21 bytes, so fewer definitions */
+enum {
+    SCOPE_DEPTH = 64,
+    ORDINAL_BITS = 21
+}; /* a blob has at most 2^21 bytes, so fewer definitions */
 
-/* ---- the commit's list ------------------------------------------------------------------------------- */
+/* ---- the commit's list ---------------------------------------------------------------------- */
 
 static int compare_places(const void *a, const void *b)
 {
@@ -29,7 +34,8 @@ static int make_places(sx_file_list *list, char *err, size_t errlen)
     if (list->places)
         return 0;
     if (!(list->places = malloc((list->n + 1) * sizeof *list->places)))
-        return sx_index_fail(err, errlen, -ENOMEM, "E-RAM: no memory for a list of files; free some");
+        return sx_index_fail(err, errlen, -ENOMEM,
+                             "E-RAM: no memory for a list of files; free some");
     for (size_t i = 0; i < list->n; i++)
         list->places[i] = (struct sx_list_place){list->ids[i], i};
     qsort(list->places, list->n, sizeof *list->places, compare_places);
@@ -55,10 +61,10 @@ static bool place_of(const sx_file_list *list, int64_t id, size_t *at)
     return true;
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------- */
+/* ---- finding -------------------------------------------------------------------------------- */
 
 typedef struct hit {
-    size_t at;       /* place of the file in the tree */
+    size_t at; /* place of the file in the tree */
     int64_t file, blob, name;
     int64_t ordinal; /* of the definition */
 } hit;
@@ -82,7 +88,8 @@ static int add_hit(hits *found, hit one, char *err, size_t errlen)
         hit *grown = realloc(found->at, cap * sizeof *grown);
 
         if (!grown)
-            return sx_index_fail(err, errlen, -ENOMEM, "E-RAM: no memory for what was found; free some");
+            return sx_index_fail(err, errlen, -ENOMEM,
+                                 "E-RAM: no memory for what was found; free some");
         found->at = grown;
         found->cap = cap;
     }
@@ -91,8 +98,8 @@ static int add_hit(hits *found, hit one, char *err, size_t errlen)
 }
 
 /* Rows (name, blob, ordinal, file) of `sql` for the name, those of the commit, added to found. */
-static int find(sx_index *index, const sx_commit *commit, const char *sql, const char *name, size_t n,
-                hits *found, char *err, size_t errlen)
+static int find(sx_index *index, const sx_commit *commit, const char *sql, const char *name,
+                size_t n, hits *found, char *err, size_t errlen)
 {
     sqlite3_stmt *statement = NULL;
     sx_file_list *list;
@@ -119,7 +126,7 @@ out:
     return rc;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------- */
+/* ---- rows ----------------------------------------------------------------------------------- */
 
 typedef struct reader { /* statements and strings for giving rows out */
     sx_index *index;
@@ -133,10 +140,10 @@ static int reader_open(reader *r, sx_index *index, char *err, size_t errlen)
     int rc;
 
     *r = (reader){.index = index};
-    if ((rc = sx_catalog_prepare(&r->one, index->catalog, DEFINITION_COLUMNS " AND d.ordinal = ?2", err,
-                                 errlen)) == 0)
-        rc = sx_catalog_prepare(&r->file, index->catalog, "SELECT path, blob FROM file WHERE id = ?1", err,
-                                errlen);
+    if ((rc = sx_catalog_prepare(&r->one, index->catalog, DEFINITION_COLUMNS " AND d.ordinal = ?2",
+                                 err, errlen)) == 0)
+        rc = sx_catalog_prepare(&r->file, index->catalog,
+                                "SELECT path, blob FROM file WHERE id = ?1", err, errlen);
     return rc;
 }
 
@@ -161,7 +168,8 @@ static const char *keep(sx_bytes *room, sqlite3_stmt *statement, int column)
 }
 
 /* Path and blob of a file. 1, 0 (no such file), or negative. */
-static int read_file(reader *r, int64_t file, const char **path, int64_t *blob, char *err, size_t errlen)
+static int read_file(reader *r, int64_t file, const char **path, int64_t *blob, char *err,
+                     size_t errlen)
 {
     int rc;
 
@@ -176,9 +184,9 @@ static int read_file(reader *r, int64_t file, const char **path, int64_t *blob, 
 
 static void fill(sx_definition_row *row, sqlite3_stmt *statement, int64_t blob)
 {
-    uint32_t *const numbers[] = {&row->start_byte, &row->end_byte, &row->name_start,    &row->name_end,
-                                 &row->doc_start,  &row->doc_end,  &row->signature_end, &row->start_line,
-                                 &row->end_line};
+    uint32_t *const numbers[] = {&row->start_byte,    &row->end_byte,   &row->name_start,
+                                 &row->name_end,      &row->doc_start,  &row->doc_end,
+                                 &row->signature_end, &row->start_line, &row->end_line};
 
     row->id = blob << ORDINAL_BITS | sqlite3_column_int64(statement, 0);
     row->blob_id = blob;
@@ -214,7 +222,8 @@ static int read_scope(reader *r, int64_t blob, int64_t parent, const char **scop
         if ((rc = sx_catalog_step(r->index->catalog, r->one, err, errlen)) > 0) {
             if (r->scope.n)
                 sx_bytes_put(&r->scope, ".", 1);
-            sx_bytes_put(&r->scope, sqlite3_column_blob(r->one, 1), (size_t)sqlite3_column_bytes(r->one, 1));
+            sx_bytes_put(&r->scope, sqlite3_column_blob(r->one, 1),
+                         (size_t)sqlite3_column_bytes(r->one, 1));
         }
         sqlite3_reset(r->one);
         if (rc < 0)
@@ -225,8 +234,8 @@ static int read_scope(reader *r, int64_t blob, int64_t parent, const char **scop
     return 0;
 }
 
-/* Fills everything but the path from `statement`, which stands on a definition of `blob`; *parent: its
- * ordinal, -1: none. */
+/* Fills everything but the path from `statement`, which stands on a definition of `blob`; *parent:
+ * its ordinal, -1: none. */
 static void read_row(reader *r, sqlite3_stmt *statement, int64_t blob, sx_definition_row *row,
                      int64_t *parent)
 {
@@ -234,10 +243,11 @@ static void read_row(reader *r, sqlite3_stmt *statement, int64_t blob, sx_defini
     fill(row, statement, blob);
     row->name = keep(&r->name, statement, 1);
     row->kind = keep(&r->kind, statement, 2);
-    *parent = sqlite3_column_type(statement, 3) == SQLITE_NULL ? -1 : sqlite3_column_int64(statement, 3);
+    *parent = sqlite3_column_type(statement, 3) == SQLITE_NULL ? -1
+                                                               : sqlite3_column_int64(statement, 3);
 }
 
-/* ---- definitions ------------------------------------------------------------------------------------------ */
+/* ---- definitions ---------------------------------------------------------------------------- */
 
 /* Does `scope` ("a.b") end in `head` ("b", "a.b", "a::b") at the border of a name? */
 static bool scope_ends_in(const char *scope, const char *head, size_t n_head)
@@ -306,7 +316,8 @@ int sx_definitions_named(sx_index *index, const sx_commit *commit, const char *n
         tail--;
     for (head = tail; head > 0 && strchr(".:#", name[head - 1]);)
         head--;
-    if (head > 0 && tail < n && (rc = find(index, commit, sql, name + tail, n - tail, &found, err, errlen)) == 0)
+    if (head > 0 && tail < n &&
+        (rc = find(index, commit, sql, name + tail, n - tail, &found, err, errlen)) == 0)
         rc = give_hits(index, &found, name, head, fn, user, err, errlen);
 out:
     free(found.at);
@@ -314,8 +325,8 @@ out:
 }
 
 /* The definitions of a blob, each given to fn. *stop: fn wanted no more. */
-static int give_blob(reader *r, sqlite3_stmt *all, int64_t blob, const char *path, sx_definition_fn fn,
-                     void *user, bool *stop, char *err, size_t errlen)
+static int give_blob(reader *r, sqlite3_stmt *all, int64_t blob, const char *path,
+                     sx_definition_fn fn, void *user, bool *stop, char *err, size_t errlen)
 {
     int rc = 0;
 
@@ -343,8 +354,8 @@ int sx_definitions_of_blob(sx_index *index, int64_t blob_id, sx_definition_fn fn
     int rc;
 
     if ((rc = reader_open(&r, index, err, errlen)) == 0 &&
-        (rc = sx_catalog_prepare(&all, index->catalog, DEFINITION_COLUMNS " ORDER BY d.ordinal", err,
-                                 errlen)) == 0)
+        (rc = sx_catalog_prepare(&all, index->catalog, DEFINITION_COLUMNS " ORDER BY d.ordinal",
+                                 err, errlen)) == 0)
         rc = give_blob(&r, all, blob_id, NULL, fn, user, &stop, err, errlen);
     sqlite3_finalize(all);
     reader_close(&r);
@@ -356,13 +367,13 @@ int sx_definitions_all(sx_index *index, const sx_commit *commit, sx_definition_f
 {
     sqlite3_stmt *all = NULL;
     sx_file_list *list = NULL;
-    bool stop = false;
+    bool stop = false, begun = sx_catalog_read_begin(index->catalog);
     reader r;
     int rc;
 
     if ((rc = reader_open(&r, index, err, errlen)) < 0 ||
-        (rc = sx_catalog_prepare(&all, index->catalog, DEFINITION_COLUMNS " ORDER BY d.ordinal", err,
-                                 errlen)) < 0 ||
+        (rc = sx_catalog_prepare(&all, index->catalog, DEFINITION_COLUMNS " ORDER BY d.ordinal",
+                                 err, errlen)) < 0 ||
         (rc = sx_index_list(index, commit, &list, err, errlen)) < 0)
         goto out;
     for (size_t i = 0; i < list->n && !stop && rc >= 0; i++) {
@@ -375,10 +386,11 @@ int sx_definitions_all(sx_index *index, const sx_commit *commit, sx_definition_f
 out:
     sqlite3_finalize(all);
     reader_close(&r);
+    sx_catalog_read_end(index->catalog, begun);
     return rc < 0 ? rc : 0;
 }
 
-/* ---- references -------------------------------------------------------------------------------------------- */
+/* ---- references ----------------------------------------------------------------------------- */
 
 /* All places of a name in one file. */
 static int give_places(reader *r, sqlite3_stmt *places, const hit *one, const char *name,
@@ -396,7 +408,8 @@ static int give_places(reader *r, sqlite3_stmt *places, const hit *one, const ch
     sqlite3_bind_int64(places, 1, one->name);
     sqlite3_bind_int64(places, 2, one->blob);
     if ((rc = sx_catalog_step(r->index->catalog, places, err, errlen)) > 0)
-        sx_bytes_put(&packed, sqlite3_column_blob(places, 0), (size_t)sqlite3_column_bytes(places, 0));
+        sx_bytes_put(&packed, sqlite3_column_blob(places, 0),
+                     (size_t)sqlite3_column_bytes(places, 0));
     sqlite3_reset(places);
     while (rc >= 0 && !*stop && (rc = sx_unpack_place(&place, packed.at, packed.n, &at)) > 0) {
         row.start_byte = place.start_byte;
@@ -419,8 +432,9 @@ static int give_places(reader *r, sqlite3_stmt *places, const hit *one, const ch
 int sx_references_named(sx_index *index, const sx_commit *commit, const char *name,
                         sx_reference_fn fn, void *user, char *err, size_t errlen)
 {
-    static const char sql[] = "SELECT r.name, r.blob, 0, f.id FROM name n JOIN reference r ON r.name = n.id"
-                              " JOIN file f ON f.blob = r.blob WHERE n.bytes = ?1";
+    static const char sql[] =
+        "SELECT r.name, r.blob, 0, f.id FROM name n JOIN reference r ON r.name = n.id"
+        " JOIN file f ON f.blob = r.blob WHERE n.bytes = ?1";
     sqlite3_stmt *places = NULL;
     hits found = {0};
     bool stop = false;
@@ -429,8 +443,8 @@ int sx_references_named(sx_index *index, const sx_commit *commit, const char *na
 
     if ((rc = reader_open(&r, index, err, errlen)) == 0 &&
         (rc = sx_catalog_prepare(&places, index->catalog,
-                                 "SELECT places FROM reference WHERE name = ?1 AND blob = ?2", err, errlen)) ==
-            0)
+                                 "SELECT places FROM reference WHERE name = ?1 AND blob = ?2", err,
+                                 errlen)) == 0)
         rc = find(index, commit, sql, name, strlen(name), &found, err, errlen);
     for (size_t i = 0; i < found.n && !stop && rc >= 0; i++)
         rc = give_places(&r, places, &found.at[i], name, fn, user, &stop, err, errlen);

@@ -2,9 +2,9 @@
  *
  *   varint    7 bits a byte, low bits first, high bit: more follows
  *   tokens    one byte, 2 or 4: bytes an id; then the ids, little endian
- *   blocks    per block: varint tokens, varint bytes since the block before (since 0 and byte_start)
- *   places    per reference: varint bytes, varint lines since the one before, varint definition + 1
- *   files     per file: varint of the zigzag difference to the id before
+ *   blocks    per block: varint tokens, varint bytes since the block before (since 0 and
+ * byte_start) places    per reference: varint bytes, varint lines since the one before, varint
+ * definition + 1 files     per file: varint of the zigzag difference to the id before
  *
  * What is read back is untrusted: the readers check every bound and return -EBADMSG. */
 #ifndef SX_PACK_H
@@ -16,7 +16,7 @@
 typedef struct sx_bytes { /* a growing buffer */
     uint8_t *at;
     size_t n, cap;
-    bool failed;          /* memory ran short; what was written since is lost */
+    bool failed; /* memory ran short; what was written since is lost */
 } sx_bytes;
 void sx_bytes_free(sx_bytes *bytes);
 void sx_bytes_put(sx_bytes *bytes, const void *from, size_t n);

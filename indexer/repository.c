@@ -1,7 +1,7 @@
 /* repository.c: see repository.h. libgit2 1.5.
  *
- * Strict hash verification stays on: it costs 0.3 s per 100 MB read, a hundredth of what parsing them
- * costs, and says which object is damaged. */
+ * Strict hash verification stays on: it costs 0.3 s per 100 MB read, a hundredth of what parsing
+ * them costs, and says which object is damaged. */
 #include "indexer/repository.h"
 
 #include "indexer/git_memory.h"
@@ -25,7 +25,7 @@ struct sx_objects {
     git_odb *odb;
 };
 
-/* ---- once per process ---------------------------------------------------------------------------- */
+/* ---- once per process ----------------------------------------------------------------------- */
 
 static pthread_once_t git_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t owner_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -33,8 +33,9 @@ static int git_rc;
 
 static void git_start(void)
 {
-    static const git_config_level_t levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
-                                                GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
+    static const git_config_level_t levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA,
+                                                GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG,
+                                                GIT_CONFIG_LEVEL_GLOBAL};
     const char *extensions[] = {"worktreeconfig", "partialclone", "preciousobjects",
                                 "relativeworktrees"};
 
@@ -66,7 +67,7 @@ static const char *git_says(void)
     return error && error->message ? error->message : "no reason given";
 }
 
-/* ---- opening --------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 int sx_repository_open(sx_repository **out, const char *path, bool allow_outside, char *err,
                        size_t errlen)
@@ -83,24 +84,27 @@ int sx_repository_open(sx_repository **out, const char *path, bool allow_outside
     }
     if ((rc = sx_preflight(&repository->dirs, path, allow_outside, err, errlen)) < 0)
         goto out;
-    /* libgit2 would look for safe.directory in the files we told it not to read: where preflight found
-     * it, the check is off for this one call. */
+    /* libgit2 would look for safe.directory in the files we told it not to read: where preflight
+     * found it, the check is off for this one call. */
     pthread_mutex_lock(&owner_mutex);
     if (repository->dirs.trusted)
         git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
     git = git_repository_open_ext(&repository->git, repository->dirs.git_dir,
-                                  GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT, NULL);
+                                  GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT,
+                                  NULL);
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 1);
     pthread_mutex_unlock(&owner_mutex);
     if (git == GIT_EOWNER)
-        rc = sx_index_fail(err, errlen, -EACCES,
-                           "E-OWNER: %s belongs to another user; nothing was read; if you trust it: "
-                           "git config --global --add safe.directory %s",
-                           SX_SHOW(repository->dirs.git_dir), SX_SHOW(sx_repository_name(repository)));
+        rc = sx_index_fail(
+            err, errlen, -EACCES,
+            "E-OWNER: %s belongs to another user; nothing was read; if you trust it: "
+            "git config --global --add safe.directory %s",
+            SX_SHOW(repository->dirs.git_dir), SX_SHOW(sx_repository_name(repository)));
     else if (git < 0)
-        rc = sx_index_fail(err, errlen, -EBADMSG,
-                           "E-NOREPO: %s does not open (%s); nothing was read; look at it with git fsck",
-                           SX_SHOW(repository->dirs.git_dir), SX_SHOW(git_says()));
+        rc = sx_index_fail(
+            err, errlen, -EBADMSG,
+            "E-NOREPO: %s does not open (%s); nothing was read; look at it with git fsck",
+            SX_SHOW(repository->dirs.git_dir), SX_SHOW(git_says()));
     if (rc < 0)
         goto out;
     *out = repository;
@@ -129,7 +133,8 @@ const char *sx_repository_common_dir(const sx_repository *repository)
     return repository->dirs.common_dir;
 }
 
-int sx_repository_id(char id[SX_REPOSITORY_ID_MAX], const char *common_dir, char *err, size_t errlen)
+int sx_repository_id(char id[SX_REPOSITORY_ID_MAX], const char *common_dir, char *err,
+                     size_t errlen)
 {
     size_t end = strlen(common_dir), start, n = 0;
     char hex[GIT_OID_HEXSZ + 1];
@@ -157,28 +162,35 @@ int sx_repository_id(char id[SX_REPOSITORY_ID_MAX], const char *common_dir, char
     return 0;
 }
 
-/* ---- revisions --------------------------------------------------------------------------------------- */
+/* ---- revisions ------------------------------------------------------------------------------ */
 
 int sx_repository_resolve(sx_repository *repository, const char *rev, sx_oid *commit, sx_oid *tree,
                           char *err, size_t errlen)
 {
     git_object *named = NULL, *peeled = NULL;
+    git_oid head;
     int rc = 0, git;
 
     if (!rev && git_repository_head_unborn(repository->git) == 1) {
-        rc = sx_index_fail(err, errlen, -EBADMSG,
-                           "E-UNBORN: HEAD of %s names a branch without a commit; nothing was read; commit "
-                           "something or name a revision",
-                           SX_SHOW(sx_repository_name(repository)));
+        rc = sx_index_fail(
+            err, errlen, -EBADMSG,
+            "E-UNBORN: HEAD of %s names a branch without a commit; nothing was read; commit "
+            "something or name a revision",
+            SX_SHOW(sx_repository_name(repository)));
         goto out;
     }
-    if ((git = git_revparse_single(&named, repository->git, rev ? rev : "HEAD")) < 0 ||
-        (git = git_object_peel(&peeled, named, GIT_OBJECT_COMMIT)) < 0) {
-        rc = sx_index_fail(err, errlen, -ENOENT,
-                           "E-REV: %s names no commit of %s (%s); nothing was read; name a branch, tag or "
-                           "commit",
-                           SX_SHOW(rev ? rev : "HEAD"), SX_SHOW(sx_repository_name(repository)),
-                           SX_SHOW(git_says()));
+    /* HEAD without git_revparse_single(), which leaks the reference where the commit is damaged */
+    if (rev)
+        git = git_revparse_single(&named, repository->git, rev);
+    else if ((git = git_reference_name_to_id(&head, repository->git, "HEAD")) == 0)
+        git = git_object_lookup(&named, repository->git, &head, GIT_OBJECT_ANY);
+    if (git < 0 || git_object_peel(&peeled, named, GIT_OBJECT_COMMIT) < 0) {
+        rc = sx_index_fail(
+            err, errlen, -ENOENT,
+            "E-REV: %s names no commit of %s (%s); nothing was read; name a branch, tag or "
+            "commit",
+            SX_SHOW(rev ? rev : "HEAD"), SX_SHOW(sx_repository_name(repository)),
+            SX_SHOW(git_says()));
         goto out;
     }
     memcpy(commit->id, git_commit_id((git_commit *)peeled)->id, SX_OID_SIZE);
@@ -189,7 +201,7 @@ out:
     return rc;
 }
 
-/* ---- objects ------------------------------------------------------------------------------------------- */
+/* ---- objects -------------------------------------------------------------------------------- */
 
 int sx_objects_open(sx_objects **out, const sx_repository *repository, char *err, size_t errlen)
 {
@@ -205,9 +217,10 @@ int sx_objects_open(sx_objects **out, const sx_repository *repository, char *err
         goto out;
     }
     if (git_odb_open(&objects->odb, path) < 0) {
-        rc = sx_index_fail(err, errlen, -EBADMSG,
-                           "E-NOREPO: %s does not open (%s); nothing was read; look at it with git fsck",
-                           SX_SHOW(path), SX_SHOW(git_says()));
+        rc = sx_index_fail(
+            err, errlen, -EBADMSG,
+            "E-NOREPO: %s does not open (%s); nothing was read; look at it with git fsck",
+            SX_SHOW(path), SX_SHOW(git_says()));
         goto out;
     }
     *out = objects;
@@ -245,7 +258,8 @@ sx_skip sx_objects_size(sx_objects *objects, const sx_oid *oid, sx_object_type t
     return type_fits(git_type, type) ? SX_SKIP_NONE : SX_SKIP_CORRUPT;
 }
 
-sx_skip sx_objects_read(sx_objects *objects, const sx_oid *oid, sx_object_type type, sx_content *out)
+sx_skip sx_objects_read(sx_objects *objects, const sx_oid *oid, sx_object_type type,
+                        sx_content *out)
 {
     git_odb_object *object = NULL;
     git_oid id;

@@ -17,7 +17,7 @@ enum { DEPTH_CAP = 64, ENTRIES_CAP = 8 << 20 };
 
 typedef struct scan {
     const char *top;
-    char **stack;             /* directories still to be read, owned */
+    char **stack; /* directories still to be read, owned */
     size_t n_stack, cap_stack;
     bool allow_outside;
     char *err;
@@ -52,10 +52,11 @@ static size_t depth_of(const char *path)
 
 static int special(const scan *s, const char *path)
 {
-    return sx_index_fail(s->err, s->errlen, -EBADMSG,
-                         "E-GITDIR-SPECIAL: %s is no regular file; nothing was read; remove it or use a "
-                         "fresh clone",
-                         SX_SHOW(path));
+    return sx_index_fail(
+        s->err, s->errlen, -EBADMSG,
+        "E-GITDIR-SPECIAL: %s is no regular file; nothing was read; remove it or use a "
+        "fresh clone",
+        SX_SHOW(path));
 }
 
 /* One entry; `path` becomes the scan's or is freed. */
@@ -82,10 +83,11 @@ static int look_at(scan *s, char *path, unsigned char type)
         if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
             rc = special(s, path);
         else if (!sx_path_inside(real, s->top) && !s->allow_outside)
-            rc = sx_index_fail(s->err, s->errlen, -EACCES,
-                               "E-OUTSIDE: the link %s leads out of the repository to %s; nothing was read; "
-                               "--allow-outside follows it",
-                               SX_SHOW(path), SX_SHOW(real));
+            rc = sx_index_fail(
+                s->err, s->errlen, -EACCES,
+                "E-OUTSIDE: the link %s leads out of the repository to %s; nothing was read; "
+                "--allow-outside follows it",
+                SX_SHOW(path), SX_SHOW(real));
     } else if (type != DT_REG) {
         rc = special(s, path);
     }
@@ -130,7 +132,8 @@ int sx_scan_directory(const char *top, bool allow_outside, char *err, size_t err
     }
     if (rc == -ENOMEM)
         sx_index_fail(err, errlen, rc,
-                      "E-RAM: no memory while looking at %s; nothing was read; free some", SX_SHOW(top));
+                      "E-RAM: no memory while looking at %s; nothing was read; free some",
+                      SX_SHOW(top));
 out:
     while (s.n_stack)
         free(s.stack[--s.n_stack]);

@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 /* 0 also where `top` does not exist. E-GITDIR-SPECIAL (-EBADMSG) names the first FIFO, device or
- * socket; a link that leads out of `top` is E-OUTSIDE (-EACCES) unless allowed, and is not entered. */
+ * socket; a link that leads out of `top` is E-OUTSIDE (-EACCES) unless allowed, and is not entered.
+ */
 int sx_scan_directory(const char *top, bool allow_outside, char *err, size_t errlen);
 
 #endif

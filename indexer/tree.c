@@ -1,5 +1,5 @@
-/* tree.c: see tree.h. A tree object is rows of "<octal mode> <name>\0<20 bytes of id>"; the walk keeps
- * one open tree a level. */
+/* tree.c: see tree.h. A tree object is rows of "<octal mode> <name>\0<20 bytes of id>"; the walk
+ * keeps one open tree a level. */
 #include "indexer/tree.h"
 
 #include "indexer/report.h"
@@ -14,8 +14,8 @@ enum { TICK = 4096 };
 
 typedef struct frame {
     sx_content tree;
-    size_t at;         /* next row */
-    size_t path_len;   /* of the directory, with the slash behind it */
+    size_t at;       /* next row */
+    size_t path_len; /* of the directory, with the slash behind it */
 } frame;
 
 typedef struct walk {
@@ -25,10 +25,10 @@ typedef struct walk {
     frame *stack;
     size_t n_stack;
     uint64_t open_bytes;
-    size_t n_seen;     /* entries met, directories included */
-    bool full;         /* over a limit on the whole: stop */
-    char *path;        /* of the entry being looked at */
-    uint32_t *slots;   /* hash table: index of the last entry of a blob + 1; 0: free */
+    size_t n_seen;   /* entries met, directories included */
+    bool full;       /* over a limit on the whole: stop */
+    char *path;      /* of the entry being looked at */
+    uint32_t *slots; /* hash table: index of the last entry of a blob + 1; 0: free */
     size_t n_slots, n_blobs;
 } walk;
 
@@ -119,7 +119,8 @@ static int add_file(walk *w, size_t length, const sx_oid *oid)
         if (copy > w->limits.copies)
             return 0;
     }
-    if ((rc = add(w, length, oid, SX_ENTRY_FILE, copy == w->limits.copies ? SX_SKIP_COPIES : SX_SKIP_NONE)) < 0)
+    if ((rc = add(w, length, oid, SX_ENTRY_FILE,
+                  copy == w->limits.copies ? SX_SKIP_COPIES : SX_SKIP_NONE)) < 0)
         return rc;
     tree->entries[tree->n_entries - 1].copy = copy;
     if (*slot)
@@ -221,9 +222,11 @@ static int step(walk *w)
             return add(w, length, &oid, SX_ENTRY_TREE, SX_SKIP_PATH_LONG);
         return enter(w, length, &oid);
     case 0120000:
-        return add(w, length, &oid, SX_ENTRY_SYMLINK, is_long ? SX_SKIP_PATH_LONG : SX_SKIP_SYMLINK);
+        return add(w, length, &oid, SX_ENTRY_SYMLINK,
+                   is_long ? SX_SKIP_PATH_LONG : SX_SKIP_SYMLINK);
     case 0160000:
-        return add(w, length, &oid, SX_ENTRY_SUBMODULE, is_long ? SX_SKIP_PATH_LONG : SX_SKIP_SUBMODULE);
+        return add(w, length, &oid, SX_ENTRY_SUBMODULE,
+                   is_long ? SX_SKIP_PATH_LONG : SX_SKIP_SUBMODULE);
     case 0100000:
         return is_long ? add(w, length, &oid, SX_ENTRY_FILE, SX_SKIP_PATH_LONG)
                        : add_file(w, length, &oid);
@@ -232,8 +235,9 @@ static int step(walk *w)
     }
 }
 
-int sx_tree_walk(sx_tree *out, sx_objects *objects, const sx_oid *root, const sx_tree_limits *limits,
-                 sx_tree_tick_fn tick, void *user, char *err, size_t errlen)
+int sx_tree_walk(sx_tree *out, sx_objects *objects, const sx_oid *root,
+                 const sx_tree_limits *limits, sx_tree_tick_fn tick, void *user, char *err,
+                 size_t errlen)
 {
     walk w = {.out = out, .objects = objects, .limits = limits ? *limits : (sx_tree_limits){0}};
     size_t ticks = 0;
@@ -260,8 +264,9 @@ int sx_tree_walk(sx_tree *out, sx_objects *objects, const sx_oid *root, const sx
     free(w.path);
     free(w.slots);
     if (rc == -ENOMEM)
-        sx_index_fail(err, errlen, rc,
-                      "E-RAM: no memory for the tree's paths; what was indexed before is kept; free some");
+        sx_index_fail(
+            err, errlen, rc,
+            "E-RAM: no memory for the tree's paths; what was indexed before is kept; free some");
     if (rc < 0)
         sx_tree_free(out);
     return rc;

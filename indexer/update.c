@@ -4,10 +4,10 @@
  *   worker threads: job -> read, classify, parse, cut            -> results
  *   calling thread: results -> rows, a transaction per batch; then the commit's row with its list
  *
- * A job is a blob with all its paths; a result is one path. Results wait in a queue bounded in bytes,
- * so memory does not depend on the size of the repository. Each batch is whole: a file's row, its
- * blob's definitions and its segments are written together, so whatever ends the process leaves a
- * catalogue that a rerun goes on from. */
+ * A job is a blob with all its paths; a result is one path. Results wait in a queue bounded in
+ * bytes, so memory does not depend on the size of the repository. Each batch is whole: a file's
+ * row, its blob's definitions and its segments are written together, so whatever ends the process
+ * leaves a catalogue that a rerun goes on from. */
 #include "indexer/blob.h"
 #include "indexer/definitions.h"
 #include "indexer/index_private.h"
@@ -23,28 +23,28 @@
 #include <time.h>
 
 enum {
-    TICK_MS = 40,               /* how often the progress callback may cancel */
+    TICK_MS = 40, /* how often the progress callback may cancel */
     MOST_THREADS = 256,
 };
-#define BATCH_BYTES ((size_t)16 << 20) /* of rows in one transaction */
-#define QUEUE_BYTES ((size_t)48 << 20) /* of results that wait for the writer */
+#define BATCH_BYTES  ((size_t)16 << 20)   /* of rows in one transaction */
+#define QUEUE_BYTES  ((size_t)48 << 20)   /* of results that wait for the writer */
 #define COPIES_BYTES ((uint64_t)64 << 20) /* of text one blob may become through its copies */
 
 typedef struct job {
-    uint32_t entry;             /* first entry of the tree with this blob that lacks something */
+    uint32_t entry; /* first entry of the tree with this blob that lacks something */
     uint32_t size;
 } job;
 
-typedef struct result {         /* one path done */
+typedef struct result { /* one path done */
     struct result *next;
     uint32_t entry;
-    sx_skip skip;               /* else the rest is set */
-    const char *language;       /* static */
-    sx_content content;         /* the parser's, of the first path of a blob in a language */
+    sx_skip skip;         /* else the rest is set */
+    const char *language; /* static */
+    sx_content content;   /* the parser's, of the first path of a blob in a language */
     sx_parse parse;
     sx_segments segments;
-    size_t n_bytes;             /* of the file */
-    size_t weight;              /* of this result in memory */
+    size_t n_bytes; /* of the file */
+    size_t weight;  /* of this result in memory */
 } result;
 
 typedef struct update {
@@ -52,13 +52,13 @@ typedef struct update {
     const sx_text_model *text;
     int64_t text_id;
     sx_tree tree;
-    int64_t *files;             /* of tree.entries: row of the file; 0: not yet */
-    uint8_t *wanted;            /* of tree.entries: the workers have it to do; constant while they run */
+    int64_t *files;  /* of tree.entries: row of the file; 0: not yet */
+    uint8_t *wanted; /* of tree.entries: the workers have it to do; constant while they run */
     job *jobs;
     size_t n_jobs;
     sx_commit commit;
-    bool was_complete;          /* before: then a cancelled update takes nothing back */
-    bool whole;                 /* every row that was begun is written: the last batch may be committed */
+    bool was_complete; /* before: then a cancelled update takes nothing back */
+    bool whole;        /* every row that was begun is written: the last batch may be committed */
 
     sx_index_progress progress;
     sx_index_progress_fn tell;
@@ -68,12 +68,12 @@ typedef struct update {
 
     atomic_size_t next_job;
     atomic_bool stop;
-    pthread_mutex_t mutex;      /* of what follows */
+    pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t filled, drained;
     result *first, **last;
     size_t queued_bytes;
-    int running;                /* workers that may still add results */
-    int failed;                 /* the first worker's error; its sentence is in why */
+    int running; /* workers that may still add results */
+    int failed;  /* the first worker's error; its sentence is in why */
     char why[512];
 } update;
 
@@ -104,8 +104,9 @@ static int no_memory(char *err, size_t errlen)
 
 static int cancelled(char *err, size_t errlen)
 {
-    return sx_index_fail(err, errlen, -ECANCELED,
-                         "E-CANCELLED: indexing was stopped; what was committed is kept; run it again to go on");
+    return sx_index_fail(
+        err, errlen, -ECANCELED,
+        "E-CANCELLED: indexing was stopped; what was committed is kept; run it again to go on");
 }
 
 static int begin_batch(update *u, char *err, size_t errlen)
@@ -128,7 +129,7 @@ static int next_batch(update *u, size_t added, char *err, size_t errlen)
     return begin_batch(u, err, errlen);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------- */
+/* ---- results -------------------------------------------------------------------------------- */
 
 static void result_free(result *r)
 {
@@ -141,7 +142,8 @@ static void result_free(result *r)
     free(r);
 }
 
-/* The result becomes the queue's. Waits while the queue is full; false: stopped, and it was freed. */
+/* The result becomes the queue's. Waits while the queue is full; false: stopped, and it was freed.
+ */
 static bool push(update *u, result *r)
 {
     bool stopped;
@@ -202,7 +204,7 @@ static void stop_workers(update *u)
     pthread_mutex_unlock(&u->mutex);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------- */
+/* ---- workers -------------------------------------------------------------------------------- */
 
 typedef struct worker {
     update *u;
@@ -212,7 +214,8 @@ typedef struct worker {
     /* of the blob in hand: the language it was parsed in last, and the boundaries that gave */
     bool parsed;
     const sx_language *language;
-    uint32_t *boundaries;       /* [2 * cap_boundaries]: the second half is for sx_segments_make() to use up */
+    uint32_t
+        *boundaries; /* [2 * cap_boundaries]: the second half is for sx_segments_make() to use up */
     size_t n_boundaries, cap_boundaries;
 } worker;
 
@@ -248,8 +251,8 @@ static int do_source(worker *w, result *r, const char *path, const sx_content *c
 
     r->language = language ? language->name : "";
     if (!w->parsed || language != w->language) {
-        if ((rc = sx_parser_run(w->parser, language, content->bytes, content->n, &w->u->stop, &r->parse, err,
-                                errlen)) < 0)
+        if ((rc = sx_parser_run(w->parser, language, content->bytes, content->n, &w->u->stop,
+                                &r->parse, err, errlen)) < 0)
             return rc;
         r->content = sx_content_share(content);
         w->parsed = true;
@@ -271,7 +274,8 @@ static int do_job(worker *w, const job *job, char *err, size_t errlen)
 {
     const sx_tree *tree = &w->u->tree;
     sx_content content = {0};
-    sx_skip skip = sx_objects_read(w->objects, &tree->entries[job->entry].oid, SX_OBJECT_BLOB, &content);
+    sx_skip skip = sx_objects_read(w->objects, &tree->entries[job->entry].oid, SX_OBJECT_BLOB,
+                                   &content);
     uint32_t at = job->entry;
     int rc = 0;
 
@@ -290,9 +294,10 @@ static int do_job(worker *w, const job *job, char *err, size_t errlen)
             }
             r->entry = at;
             r->n_bytes = job->size;
-            r->skip = skip != SX_SKIP_NONE                  ? skip
-                      : is_copy_too_many(entry, job->size) ? SX_SKIP_COPIES
-                                           : sx_blob_skip_by_content(path, content.bytes, content.n);
+            r->skip = skip != SX_SKIP_NONE ? skip
+                      : is_copy_too_many(entry, job->size)
+                          ? SX_SKIP_COPIES
+                          : sx_blob_skip_by_content(path, content.bytes, content.n);
             if (r->skip == SX_SKIP_NONE && (rc = do_source(w, r, path, &content, err, errlen)) < 0)
                 result_free(r);
             else if (!push(w->u, r))
@@ -328,7 +333,7 @@ static void *work(void *user)
     return NULL;
 }
 
-/* ---- what is to be done ---------------------------------------------------------------------------------- */
+/* ---- what is to be done --------------------------------------------------------------------- */
 
 static int walk_tick(size_t n_entries, void *user)
 {
@@ -356,14 +361,16 @@ static void count(update *u, uint32_t entry, const sx_file_row *row)
     u->commit.references += row->n_references;
 }
 
-static int put_skipped(update *u, uint32_t entry, sx_skip skip, uint64_t size, char *err, size_t errlen)
+static int put_skipped(update *u, uint32_t entry, sx_skip skip, uint64_t size, char *err,
+                       size_t errlen)
 {
     const sx_tree_entry *e = &u->tree.entries[entry];
     const char *path = sx_tree_path(&u->tree, e);
     sx_file_row row = {.skip = skip, .size = size, .file_class = sx_blob_class(path)};
     int rc;
 
-    if ((rc = sx_catalog_put_file(u->index->catalog, path, &e->oid, e->kind, &row, err, errlen)) < 0 ||
+    if ((rc = sx_catalog_put_file(u->index->catalog, path, &e->oid, e->kind, &row, err, errlen)) <
+            0 ||
         (rc = next_batch(u, strlen(path) + 64, err, errlen)) < 0)
         return rc;
     count(u, entry, &row);
@@ -373,12 +380,12 @@ static int put_skipped(update *u, uint32_t entry, sx_skip skip, uint64_t size, c
 /* Is the row of the catalogue all there is to know? What could not be read is tried again. */
 static bool is_known(const sx_file_row *row)
 {
-    return row->id && (row->blob ? row->is_cut
-                                 : row->skip != SX_SKIP_MISSING && row->skip != SX_SKIP_CORRUPT);
+    return row->id &&
+           (row->blob ? row->is_cut : row->skip != SX_SKIP_MISSING && row->skip != SX_SKIP_CORRUPT);
 }
 
-/* Looks an entry up; settles it here if its content need not be read, else marks it wanted. *size: of
- * the blob, asked for once for all copies; UINT64_MAX: not yet. */
+/* Looks an entry up; settles it here if its content need not be read, else marks it wanted. *size:
+ * of the blob, asked for once for all copies; UINT64_MAX: not yet. */
 static int prepare_entry(update *u, uint32_t entry, uint64_t *size, sx_skip *unreadable, char *err,
                          size_t errlen)
 {
@@ -456,7 +463,7 @@ static int prepare(update *u, char *err, size_t errlen)
     return rc;
 }
 
-/* ---- the writer -------------------------------------------------------------------------------------------- */
+/* ---- the writer ----------------------------------------------------------------------------- */
 
 static int write_result(update *u, const result *r, char *err, size_t errlen)
 {
@@ -467,8 +474,8 @@ static int write_result(update *u, const result *r, char *err, size_t errlen)
     int rc;
 
     if (r->skip == SX_SKIP_NONE &&
-        (rc = sx_catalog_put_blob(catalog, &e->oid, r->language, r->content.bytes, r->n_bytes, &r->parse,
-                                  &row, err, errlen)) < 0)
+        (rc = sx_catalog_put_blob(catalog, &e->oid, r->language, r->content.bytes, r->n_bytes,
+                                  &r->parse, &row, err, errlen)) < 0)
         return rc;
     if ((rc = sx_catalog_put_file(catalog, path, &e->oid, e->kind, &row, err, errlen)) < 0)
         return rc;
@@ -499,7 +506,7 @@ static int start_workers(update *u, worker *workers, int n, char *err, size_t er
             pthread_mutex_lock(&u->mutex);
             u->running--;
             pthread_mutex_unlock(&u->mutex);
-            w->u = NULL; /* nothing to join */
+            w->u = NULL;                               /* nothing to join */
             return i > 0 ? 0 : no_memory(err, errlen); /* fewer threads do as well */
         }
     }
@@ -557,8 +564,8 @@ static int finish(update *u, bool complete, char *err, size_t errlen)
         rc = no_memory(err, errlen);
     else /* the list of an empty tree is empty, not absent */
         rc = sx_catalog_put_revision(u->index->catalog, u->text_id, &u->commit,
-                                     complete ? (list.n ? list.at : (const uint8_t *)"") : NULL, list.n, err,
-                                     errlen);
+                                     complete ? (list.n ? list.at : (const uint8_t *)"") : NULL,
+                                     list.n, err, errlen);
     sx_bytes_free(&list);
     return rc;
 }
@@ -571,7 +578,8 @@ static int update_commit(update *u, const sx_oid *tree, char *err, size_t errlen
     if ((rc = sx_tree_walk(&u->tree, u->index->objects, tree, NULL, walk_tick, u, err, errlen)) < 0)
         return rc == -ECANCELED ? cancelled(err, errlen) : rc;
     if ((rc = begin_batch(u, err, errlen)) < 0 ||
-        (rc = sx_catalog_text(u->index->catalog, u->text->fingerprint, true, &u->text_id, err, errlen)) < 0)
+        (rc = sx_catalog_text(u->index->catalog, u->text->fingerprint, true, &u->text_id, err,
+                              errlen)) < 0)
         return rc;
     if ((rc = prepare(u, err, errlen)) == 0)
         rc = run(u, err, errlen);
@@ -599,9 +607,10 @@ int sx_index_update(sx_index *index, const char *rev, const sx_text_model *text,
 
     *out = (sx_commit){0};
     if (index->lock_fd < 0)
-        return sx_index_fail(err, errlen, -ENOTRECOVERABLE,
-                             "E-BUG: an update without the lock of %s; nothing was changed; please report it",
-                             SX_SHOW(index->directory));
+        return sx_index_fail(
+            err, errlen, -ENOTRECOVERABLE,
+            "E-BUG: an update without the lock of %s; nothing was changed; please report it",
+            SX_SHOW(index->directory));
     u.last = &u.first;
     pthread_mutex_init(&u.mutex, NULL);
     pthread_cond_init(&u.filled, NULL);

@@ -78,18 +78,22 @@ int main(int argc, char **argv)
     while ((rc = sx_segments_next(cursor, &row, err, sizeof err)) > 0)
         segments++;
     context = now() - start;
-    if (rc < 0 || (rc = sx_index_get_status(index, &commit, "words", NULL, &status, err, sizeof err)) < 0)
+    if (rc < 0 ||
+        (rc = sx_index_get_status(index, &commit, "words", NULL, &status, err, sizeof err)) < 0)
         goto out;
     getrusage(RUSAGE_SELF, &usage);
-    printf("files      %llu (%llu skipped), %.1f MB, %llu tokens, %llu segments, %llu definitions, %llu "
+    printf("files      %llu (%llu skipped), %.1f MB, %llu tokens, %llu segments, %llu definitions, "
+           "%llu "
            "references\n",
-           (unsigned long long)commit.files, (unsigned long long)commit.skipped, (double)commit.bytes / 1e6,
-           (unsigned long long)commit.tokens, (unsigned long long)commit.segments,
-           (unsigned long long)commit.definitions, (unsigned long long)commit.references);
-    printf("indexed in %.2f s: %.0f files/s, %.2f MB/s; peak RSS %.0f MB; catalogue %.1f MB\n", seconds,
-           (double)commit.files / seconds, (double)commit.bytes / 1e6 / seconds,
+           (unsigned long long)commit.files, (unsigned long long)commit.skipped,
+           (double)commit.bytes / 1e6, (unsigned long long)commit.tokens,
+           (unsigned long long)commit.segments, (unsigned long long)commit.definitions,
+           (unsigned long long)commit.references);
+    printf("indexed in %.2f s: %.0f files/s, %.2f MB/s; peak RSS %.0f MB; catalogue %.1f MB\n",
+           seconds, (double)commit.files / seconds, (double)commit.bytes / 1e6 / seconds,
            (double)usage.ru_maxrss / 1024, (double)status.catalog_bytes / 1e6);
-    printf("again      %.4f s; definitions of %s: %zu in %.4f s; the context's %zu segments in %.4f s\n",
+    printf("again      %.4f s; definitions of %s: %zu in %.4f s; the context's %zu segments in "
+           "%.4f s\n",
            again, name, found, lookup, segments, context);
 out:
     if (rc < 0)

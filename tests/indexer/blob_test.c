@@ -21,7 +21,8 @@ static const content contents[] = {
     {"u16nobom.c", TEXT("i\0n\0t\0 \0a\0;\0\n\0"), SX_SKIP_ENCODING},
     {"u32.c", TEXT("\0\0\xfe\xff\0\0\0i"), SX_SKIP_ENCODING},
     {"zeros", TEXT("\0\0\0\0\0\0\0\0\0\0\0\0"), SX_SKIP_BINARY},
-    {"lfs", TEXT("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"), SX_SKIP_LFS_POINTER},
+    {"lfs", TEXT("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"),
+     SX_SKIP_LFS_POINTER},
     {"notlfs", TEXT("see version https://git-lfs.github.com/spec/v1\n"), SX_SKIP_NONE},
     {"k", TEXT("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"), SX_SKIP_SECRET},
     {"k.pem", TEXT("Bag\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\n"), SX_SKIP_SECRET},
@@ -59,14 +60,14 @@ static const struct {
     const char *path;
     sx_file_class file_class;
 } classes[] = {
-    {"src/a.c", SX_CLASS_SOURCE},          {"Makefile", SX_CLASS_SOURCE},
-    {"CMakeLists.txt", SX_CLASS_SOURCE},   {"tests/a.c", SX_CLASS_TEST},
-    {"a_test.go", SX_CLASS_TEST},          {"test_a.py", SX_CLASS_TEST},
-    {"web/a.spec.ts", SX_CLASS_TEST},      {"contest/a.c", SX_CLASS_SOURCE},
-    {"vendor/x/a.go", SX_CLASS_VENDORED},  {"a/third_party/tests/b.c", SX_CLASS_VENDORED},
-    {"vendor.c", SX_CLASS_SOURCE},         {"README.md", SX_CLASS_DOCUMENT},
-    {"vendor/README", SX_CLASS_DOCUMENT},  {"conf/app.yaml", SX_CLASS_DOCUMENT},
-    {"LICENSE", SX_CLASS_DOCUMENT},        {"src/deps/a.c", SX_CLASS_VENDORED},
+    {"src/a.c", SX_CLASS_SOURCE},         {"Makefile", SX_CLASS_SOURCE},
+    {"CMakeLists.txt", SX_CLASS_SOURCE},  {"tests/a.c", SX_CLASS_TEST},
+    {"a_test.go", SX_CLASS_TEST},         {"test_a.py", SX_CLASS_TEST},
+    {"web/a.spec.ts", SX_CLASS_TEST},     {"contest/a.c", SX_CLASS_SOURCE},
+    {"vendor/x/a.go", SX_CLASS_VENDORED}, {"a/third_party/tests/b.c", SX_CLASS_VENDORED},
+    {"vendor.c", SX_CLASS_SOURCE},        {"README.md", SX_CLASS_DOCUMENT},
+    {"vendor/README", SX_CLASS_DOCUMENT}, {"conf/app.yaml", SX_CLASS_DOCUMENT},
+    {"LICENSE", SX_CLASS_DOCUMENT},       {"src/deps/a.c", SX_CLASS_VENDORED},
 };
 
 static void test_rules(void)
@@ -119,18 +120,20 @@ static void test_repository(void)
     sx_index *index = NULL;
     sx_commit commit;
 
-    SX_CHECK(sh("git init -q odd && cd odd && printf 'int a;\\n' > a.c && : > empty.c && ln -s a.c link && "
-                "printf 'a\\0b' > nul && printf '\\377\\376a\\0' > wide.txt && echo x > yarn.lock && "
-                "echo KEY=1 > .env && head -c 2097152 /dev/zero | tr '\\0' '\\n' > full.txt && "
-                "cp full.txt over.txt && echo >> over.txt && "
-                "printf 'version https://git-lfs.github.com/spec/v1\\noid x\\n' > big.psx && git add . && "
-                "truncate -s 1G ../zeros && "
-                "bomb=$(git -c core.compression=1 hash-object -w ../zeros) && rm ../zeros && "
-                "git update-index --add --cacheinfo 100644,$bomb,bomb.c && "
-                "git update-index --add --cacheinfo 100644,$bomb,bomb2.c && git commit -qm 1"));
+    SX_CHECK(sh(
+        "git init -q odd && cd odd && printf 'int a;\\n' > a.c && : > empty.c && ln -s a.c link && "
+        "printf 'a\\0b' > nul && printf '\\377\\376a\\0' > wide.txt && echo x > yarn.lock && "
+        "echo KEY=1 > .env && head -c 2097152 /dev/zero | tr '\\0' '\\n' > full.txt && "
+        "cp full.txt over.txt && echo >> over.txt && "
+        "printf 'version https://git-lfs.github.com/spec/v1\\noid x\\n' > big.psx && git add . && "
+        "truncate -s 1G ../zeros && "
+        "bomb=$(git -c core.compression=1 hash-object -w ../zeros) && rm ../zeros && "
+        "git update-index --add --cacheinfo 100644,$bomb,bomb.c && "
+        "git update-index --add --cacheinfo 100644,$bomb,bomb2.c && git commit -qm 1"));
     SX_CHECK(sx_index_open(&index, &options, fixture_err, sizeof fixture_err) == 0);
     SX_CHECK(sx_index_lock(index, 0, NULL, 0) == 0);
-    SX_CHECK(sx_index_update(index, NULL, &text, NULL, NULL, &commit, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(sx_index_update(index, NULL, &text, NULL, NULL, &commit, fixture_err,
+                             sizeof fixture_err) == 0);
     SX_CHECK(sx_index_verify(index, fixture_err, sizeof fixture_err) == 0);
     SX_CHECK(commit.complete && !commit.damaged && commit.files == 2 && commit.skipped == 10);
     SX_CHECK(sx_index_get_status(index, &commit, "words", NULL, &status, NULL, 0) == 0);
@@ -163,9 +166,11 @@ static void test_heap(void)
         oid.id[i] = (uint8_t)byte;
     SX_CHECK(sx_repository_open(&repository, "odd", false, fixture_err, sizeof fixture_err) == 0);
     SX_CHECK(sx_objects_open(&objects, repository, fixture_err, sizeof fixture_err) == 0);
-    SX_CHECK(sx_objects_size(objects, &oid, SX_OBJECT_BLOB, &size) == SX_SKIP_NONE && size == 1 << 30);
+    SX_CHECK(sx_objects_size(objects, &oid, SX_OBJECT_BLOB, &size) == SX_SKIP_NONE &&
+             size == 1 << 30);
     SX_CHECK(sx_objects_size(objects, &oid, SX_OBJECT_TREE, &size) == SX_SKIP_CORRUPT);
-    SX_CHECK(sx_objects_read(objects, &oid, SX_OBJECT_BLOB, &content) == SX_SKIP_CORRUPT && !content.handle);
+    SX_CHECK(sx_objects_read(objects, &oid, SX_OBJECT_BLOB, &content) == SX_SKIP_CORRUPT &&
+             !content.handle);
     sx_objects_close(objects);
     sx_repository_close(repository);
 }

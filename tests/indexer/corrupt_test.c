@@ -16,12 +16,14 @@ static void make_source(void)
         snprintf(name, sizeof name, "src/%sf%d.py", i % 2 ? "d/" : "", i);
         if ((file = fopen(name, "w"))) {
             for (int k = 0; k < 30; k++)
-                fprintf(file, "def f%d_%d(x):\n    return %d * x + g%d(x)\n", i, k, i * k, (i * 7 + k) % 100);
+                fprintf(file, "def f%d_%d(x):\n    return %d * x + g%d(x)\n", i, k, i * k,
+                        (i * 7 + k) % 100);
             fclose(file);
         }
     }
-    SX_CHECK(sh("cd src && git add . && git commit -qm 1 && git gc -q && git multi-pack-index write && "
-                "git commit-graph write --reachable 2>/dev/null"));
+    SX_CHECK(
+        sh("cd src && git add . && git commit -qm 1 && git gc -q && git multi-pack-index write && "
+           "git commit-graph write --reachable 2>/dev/null"));
 }
 
 /* A hash over the tokens of the segments of one path. */
@@ -121,7 +123,8 @@ static void test_pack_bits(void)
     sx_commit commit;
 
     for (unsigned seed = 1; seed <= SEEDS; seed++) {
-        SX_CHECK(sh("chmod -R u+w . && rm -rf r && cp -r src r && rm -f r/.git/objects/pack/multi-pack-index && "
+        SX_CHECK(sh("chmod -R u+w . && rm -rf r && cp -r src r && rm -f "
+                    "r/.git/objects/pack/multi-pack-index && "
                     "chmod -R u+w r"));
         flip("r/.git/objects/pack/*.pack", seed, seed % 4 ? 3 : 200);
         SX_CHECK(index_is_honest(&commit));
@@ -160,7 +163,8 @@ static void test_other_files(void)
     }
     for (unsigned seed = 1; seed <= 40; seed++) {
         SX_CHECK(sh("rm -rf r && cp -r src r && chmod -R u+w r"));
-        flip(seed % 2 ? "r/.git/objects/pack/*.idx" : "r/.git/objects/pack/multi-pack-index", seed, 5);
+        flip(seed % 2 ? "r/.git/objects/pack/*.idx" : "r/.git/objects/pack/multi-pack-index", seed,
+             5);
         SX_CHECK(index_is_honest(&commit));
     }
 }
@@ -169,10 +173,8 @@ static void test_other_files(void)
 static void test_loose(void)
 {
     static const char *const makes[] = {
-        "cp $other $file",
-        "head -c 20 $file > x && cp x $file",
-        "echo nonsense > $file",
-        ": > $file",
+        "cp $other $file",       "head -c 20 $file > x && cp x $file",
+        "echo nonsense > $file", ": > $file",
         "cp $tree $file",
     };
     sx_commit commit;
@@ -180,13 +182,16 @@ static void test_loose(void)
     for (size_t i = 0; i < sizeof makes / sizeof *makes; i++) {
         int before = sx_failed;
 
-        SX_CHECK(sh("rm -rf r && git init -q r && cp -r src/*.py src/d r/ && cd r && git add . && git commit -qm 1"
-                    " && p() { h=$(git rev-parse $1); echo .git/objects/$(echo $h | cut -c1-2)/$(echo $h | "
-                    "cut -c3-); } && file=$(p HEAD:f0.py) && other=$(p HEAD:f2.py) && tree=$(p HEAD:d) && "
-                    "chmod -R u+w .git && %s",
-                    makes[i]));
+        SX_CHECK(sh(
+            "rm -rf r && git init -q r && cp -r src/*.py src/d r/ && cd r && git add . && git "
+            "commit -qm 1"
+            " && p() { h=$(git rev-parse $1); echo .git/objects/$(echo $h | cut -c1-2)/$(echo $h | "
+            "cut -c3-); } && file=$(p HEAD:f0.py) && other=$(p HEAD:f2.py) && tree=$(p HEAD:d) && "
+            "chmod -R u+w .git && %s",
+            makes[i]));
         SX_CHECK(index_is_honest(&commit));
-        SX_CHECK(commit.complete && commit.damaged && commit.files == FILES - 1 && commit.skipped == 1);
+        SX_CHECK(commit.complete && commit.damaged && commit.files == FILES - 1 &&
+                 commit.skipped == 1);
         if (sx_failed != before)
             printf("  after: %s\n", makes[i]);
     }
@@ -206,8 +211,10 @@ int main(int argc, char **argv)
     options.queries_dir = fixture_queries;
     alarm(900);
     make_source();
-    SX_CHECK(sx_index_open(&index, &options, NULL, 0) == 0 && sx_index_lock(index, 0, NULL, 0) == 0);
-    SX_CHECK(sx_index_update(index, NULL, &text, NULL, NULL, &commit, NULL, 0) == 0 && commit.files == FILES);
+    SX_CHECK(sx_index_open(&index, &options, NULL, 0) == 0 &&
+             sx_index_lock(index, 0, NULL, 0) == 0);
+    SX_CHECK(sx_index_update(index, NULL, &text, NULL, NULL, &commit, NULL, 0) == 0 &&
+             commit.files == FILES);
     for (int i = 0; i < FILES; i++) {
         path_of(path, i);
         reference[i] = content_of(index, &commit, path, &seen);

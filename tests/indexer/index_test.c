@@ -1,5 +1,5 @@
-/* index_test.c: an index from its first update to the end of it: what it holds, what an update costs,
- * cancelling, locking, damage, forgetting. */
+/* index_test.c: an index from its first update to the end of it: what it holds, what an update
+ * costs, cancelling, locking, damage, forgetting. */
 #include "tests/indexer/fixture.h"
 
 #include <errno.h>
@@ -14,7 +14,8 @@ static sx_index *open_index(const sx_index_options *options, sx_commit *commit)
     fixture_err[0] = '\0';
     SX_CHECK(sx_index_open(&index, options, fixture_err, sizeof fixture_err) == 0);
     SX_CHECK(index && sx_index_lock(index, 0, fixture_err, sizeof fixture_err) == 0);
-    SX_CHECK(index && sx_index_update(index, NULL, &text, NULL, NULL, commit, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(index && sx_index_update(index, NULL, &text, NULL, NULL, commit, fixture_err,
+                                      sizeof fixture_err) == 0);
     SX_CHECK(index && sx_index_verify(index, fixture_err, sizeof fixture_err) == 0);
     if (fixture_err[0])
         printf("  %s\n", fixture_err);
@@ -60,7 +61,7 @@ static long long ask(const char *sql)
     return number;
 }
 
-/* ---- what it holds ------------------------------------------------------------------------------------------ */
+/* ---- what it holds -------------------------------------------------------------------------- */
 
 typedef struct seen {
     char text[2048];
@@ -73,8 +74,8 @@ static int see_definition(const sx_definition_row *row, void *user)
     seen *s = user;
     size_t n = strlen(s->text);
 
-    snprintf(s->text + n, sizeof s->text - n, "%s:%u:%s:%s.%s;", row->path ? row->path : "-", row->start_line,
-             row->kind, row->scope, row->name);
+    snprintf(s->text + n, sizeof s->text - n, "%s:%u:%s:%s.%s;", row->path ? row->path : "-",
+             row->start_line, row->kind, row->scope, row->name);
     return ++s->n == s->most;
 }
 
@@ -83,26 +84,30 @@ static int see_reference(const sx_reference_row *row, void *user)
     seen *s = user;
     size_t n = strlen(s->text);
 
-    snprintf(s->text + n, sizeof s->text - n, "%s:%u:%u-%u:%s;", row->path, row->line, row->start_byte,
-             row->end_byte, row->in_definition);
+    snprintf(s->text + n, sizeof s->text - n, "%s:%u:%u-%u:%s;", row->path, row->line,
+             row->start_byte, row->end_byte, row->in_definition);
     return ++s->n == s->most;
 }
 
-static void check_definitions(sx_index *index, const sx_commit *commit, const char *name, const char *want)
+static void check_definitions(sx_index *index, const sx_commit *commit, const char *name,
+                              const char *want)
 {
     seen s = {{0}, 0, 0};
 
-    SX_CHECK(sx_definitions_named(index, commit, name, see_definition, &s, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(sx_definitions_named(index, commit, name, see_definition, &s, fixture_err,
+                                  sizeof fixture_err) == 0);
     SX_CHECK(strcmp(s.text, want) == 0);
     if (strcmp(s.text, want) != 0)
         printf("  %s gave: %s\n", name, s.text);
 }
 
-static void check_references(sx_index *index, const sx_commit *commit, const char *name, const char *want)
+static void check_references(sx_index *index, const sx_commit *commit, const char *name,
+                             const char *want)
 {
     seen s = {{0}, 0, 0};
 
-    SX_CHECK(sx_references_named(index, commit, name, see_reference, &s, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(sx_references_named(index, commit, name, see_reference, &s, fixture_err,
+                                 sizeof fixture_err) == 0);
     SX_CHECK(strcmp(s.text, want) == 0);
     if (strcmp(s.text, want) != 0)
         printf("  %s gave: %s\n", name, s.text);
@@ -110,12 +115,14 @@ static void check_references(sx_index *index, const sx_commit *commit, const cha
 
 static void make_source(void)
 {
-    SX_CHECK(sh("rm -rf r cache && git init -q r && cd r && mkdir lib tests && "
-                "printf 'class Ring:\\n    \"\"\"A ring.\"\"\"\\n    def push(self, x):\\n        grow(x)\\n"
-                "        return grow(self)\\n\\ndef grow(x):\\n    return x\\n' > lib/ring.py && "
-                "printf 'from lib.ring import Ring\\n\\ndef push(x):\\n    Ring().push(x)\\n' > a.py && "
-                "printf 'def test_push():\\n    push(1)\\n' > tests/test_ring.py && "
-                "printf '# The ring\\n\\nSee lib.\\n' > README.md && git add . && git commit -qm 1"));
+    SX_CHECK(
+        sh("rm -rf r cache && git init -q r && cd r && mkdir lib tests && "
+           "printf 'class Ring:\\n    \"\"\"A ring.\"\"\"\\n    def push(self, x):\\n        "
+           "grow(x)\\n"
+           "        return grow(self)\\n\\ndef grow(x):\\n    return x\\n' > lib/ring.py && "
+           "printf 'from lib.ring import Ring\\n\\ndef push(x):\\n    Ring().push(x)\\n' > a.py && "
+           "printf 'def test_push():\\n    push(1)\\n' > tests/test_ring.py && "
+           "printf '# The ring\\n\\nSee lib.\\n' > README.md && git add . && git commit -qm 1"));
 }
 
 static void test_lookup(void)
@@ -131,7 +138,8 @@ static void test_lookup(void)
     SX_CHECK(commit.definitions == 5 && commit.segments == 4 && commit.references > 0);
     SX_CHECK(commit.tokens == (uint64_t)ask("SELECT sum(n_tokens) FROM segment"));
     SX_CHECK(commit.blocks == (uint64_t)ask("SELECT sum(n_blocks) FROM segment"));
-    check_definitions(index, &commit, "push", "a.py:3:function:.push;lib/ring.py:3:method:Ring.push;");
+    check_definitions(index, &commit, "push",
+                      "a.py:3:function:.push;lib/ring.py:3:method:Ring.push;");
     check_definitions(index, &commit, "Ring", "lib/ring.py:1:class:.Ring;");
     check_definitions(index, &commit, "Ring.push", "lib/ring.py:3:method:Ring.push;");
     check_definitions(index, &commit, "Ring::push", "lib/ring.py:3:method:Ring.push;");
@@ -144,11 +152,14 @@ static void test_lookup(void)
     check_references(index, &commit, "grow", "lib/ring.py:4:61-65:push;lib/ring.py:5:84-88:push;");
     check_references(index, &commit, "nobody", "");
     s.most = 1;
-    SX_CHECK(sx_definitions_named(index, &commit, "push", see_definition, &s, NULL, 0) == 0 && s.n == 1);
+    SX_CHECK(sx_definitions_named(index, &commit, "push", see_definition, &s, NULL, 0) == 0 &&
+             s.n == 1);
     s = (seen){{0}, 0, 0};
     SX_CHECK(sx_definitions_all(index, &commit, see_definition, &s, NULL, 0) == 0);
-    SX_CHECK(strcmp(s.text, "a.py:3:function:.push;lib/ring.py:1:class:.Ring;lib/ring.py:3:method:Ring.push;"
-                            "lib/ring.py:7:function:.grow;tests/test_ring.py:1:function:.test_push;") == 0);
+    SX_CHECK(
+        strcmp(s.text,
+               "a.py:3:function:.push;lib/ring.py:1:class:.Ring;lib/ring.py:3:method:Ring.push;"
+               "lib/ring.py:7:function:.grow;tests/test_ring.py:1:function:.test_push;") == 0);
     s = (seen){{0}, 2, 0};
     SX_CHECK(sx_definitions_all(index, &commit, see_definition, &s, NULL, 0) == 0 && s.n == 2);
     sx_index_close(index);
@@ -171,11 +182,13 @@ static void test_segments(void)
     size_t n = 0;
     int i = 0;
 
-    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", NULL, SX_ORDER_TREE, false, NULL, 0) == 0);
+    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", NULL, SX_ORDER_TREE, false, NULL,
+                               0) == 0);
     for (; sx_segments_next(cursor, &row, NULL, 0) > 0; i++) {
         SX_CHECK(i < 4 && strcmp(row.path, tree[i]) == 0 && !row.tokens && row.ordinal == 0);
         SX_CHECK(row.landmark_row == -1 && row.kv_row == -1 && row.n_blocks > 0);
-        SX_CHECK(row.blocks[0].token == 0 && row.blocks[0].byte == row.byte_start && row.byte_start == 0);
+        SX_CHECK(row.blocks[0].token == 0 && row.blocks[0].byte == row.byte_start &&
+                 row.byte_start == 0);
         SX_CHECK(sx_blob_read(index, row.blob_id, &bytes, &n, NULL, 0) == 0);
         SX_CHECK(n == row.byte_end && bytes[n] == 0);
         free(bytes);
@@ -184,7 +197,8 @@ static void test_segments(void)
     sx_segments_end(cursor);
 
     /* extents go in while the cursor is open, as in encoding */
-    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", "m", SX_ORDER_ENCODE, true, NULL, 0) == 0);
+    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", "m", SX_ORDER_ENCODE, true, NULL,
+                               0) == 0);
     for (i = 0; sx_segments_next(cursor, &row, NULL, 0) > 0; i++) {
         SX_CHECK(i < 4 && strcmp(row.path, encode[i]) == 0 && row.tokens[0] == 1);
         SX_CHECK(sx_segment_tokens(index, row.id, &ids, &n_ids, NULL, 0) == 0);
@@ -205,30 +219,36 @@ static void test_segments(void)
     SX_CHECK(landmark_rows == 0 && kv_rows == 0);
 
     /* the two without an extent are left; another text model has none */
-    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", "m", SX_ORDER_ENCODE, false, NULL, 0) == 0);
+    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", "m", SX_ORDER_ENCODE, false, NULL,
+                               0) == 0);
     for (i = 0; sx_segments_next(cursor, &row, NULL, 0) > 0; i++)
         SX_CHECK(i < 2 && strcmp(row.path, encode[2 + i]) == 0);
     SX_CHECK(i == 2);
     sx_segments_end(cursor);
-    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "other", "m", SX_ORDER_TREE, false, NULL, 0) == 0);
+    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "other", "m", SX_ORDER_TREE, false, NULL,
+                               0) == 0);
     SX_CHECK(sx_segments_next(cursor, &row, NULL, 0) == 0);
     sx_segments_end(cursor);
     SX_CHECK(sx_index_get_status(index, &commit, "words", "m", &status, NULL, 0) == 0);
-    SX_CHECK(status.encoded_segments == 2 && status.encoded_tokens > status.kv_tokens && status.kv_tokens > 0);
+    SX_CHECK(status.encoded_segments == 2 && status.encoded_tokens > status.kv_tokens &&
+             status.kv_tokens > 0);
     SX_CHECK(status.files[SX_CLASS_SOURCE] == 2 && status.files[SX_CLASS_TEST] == 1);
-    SX_CHECK(status.files[SX_CLASS_DOCUMENT] == 1 && status.commits == 1 && status.catalog_bytes > 0);
+    SX_CHECK(status.files[SX_CLASS_DOCUMENT] == 1 && status.commits == 1 &&
+             status.catalog_bytes > 0);
     SX_CHECK(sx_index_verify(index, fixture_err, sizeof fixture_err) == 0);
-    SX_CHECK(sx_blob_read(index, 999, &bytes, &n, fixture_err, sizeof fixture_err) == -ENOENT && !bytes);
+    SX_CHECK(sx_blob_read(index, 999, &bytes, &n, fixture_err, sizeof fixture_err) == -ENOENT &&
+             !bytes);
     SX_CHECK(sx_segment_tokens(index, 999, &ids, &n_ids, NULL, 0) == -ENOENT && !ids);
 
     /* overlapping extents are found out */
     extents[1].landmark_row = extents[0].landmark_row;
     SX_CHECK(sx_extents_put(index, "m", 3, &extents[1], 1, NULL, 0) == 0);
-    SX_CHECK(sx_index_verify(index, fixture_err, sizeof fixture_err) == -EIO && fixture_says("I15"));
+    SX_CHECK(sx_index_verify(index, fixture_err, sizeof fixture_err) == -EIO &&
+             fixture_says("I15"));
     sx_index_close(index);
 }
 
-/* ---- what an update costs ----------------------------------------------------------------------------------- */
+/* ---- what an update costs ------------------------------------------------------------------- */
 
 static int count_last(const sx_index_progress *progress, void *user)
 {
@@ -242,7 +262,8 @@ static uint64_t update(sx_index *index, const char *rev, const char *model, sx_c
     long long blobs = ask("SELECT count(*) FROM blob");
     sx_index_progress last = {0};
 
-    SX_CHECK(sx_index_update(index, rev, &text, count_last, &last, commit, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(sx_index_update(index, rev, &text, count_last, &last, commit, fixture_err,
+                             sizeof fixture_err) == 0);
     return (uint64_t)(ask("SELECT count(*) FROM blob") - blobs);
 }
 
@@ -258,38 +279,47 @@ static void test_incremental(void)
     SX_CHECK(ask("SELECT count(*) FROM blob") == 4);
     SX_CHECK(update(index, NULL, "words", &second) == 0 && second.id == first.id);
     /* one file changes, one moves, one goes */
-    SX_CHECK(sh("cd r && echo '# more' >> a.py && git mv lib/ring.py lib/circle.py && git rm -q README.md && "
+    SX_CHECK(sh("cd r && echo '# more' >> a.py && git mv lib/ring.py lib/circle.py && git rm -q "
+                "README.md && "
                 "git commit -qam 2"));
-    SX_CHECK(sx_index_find_commit(index, NULL, "words", &found, fixture_err, sizeof fixture_err) == -ENOENT);
+    SX_CHECK(sx_index_find_commit(index, NULL, "words", &found, fixture_err, sizeof fixture_err) ==
+             -ENOENT);
     SX_CHECK(fixture_says("E-NOT-INDEXED") && strlen(found.hex) == 40);
-    SX_CHECK(update(index, NULL, "words", &second) == 1 && second.files == 3 && second.id != first.id);
+    SX_CHECK(update(index, NULL, "words", &second) == 1 && second.files == 3 &&
+             second.id != first.id);
     SX_CHECK(ask("SELECT count(*) FROM cut") == 6);
-    SX_CHECK(sx_index_find_commit(index, NULL, "words", &found, NULL, 0) == 0 && found.id == second.id);
+    SX_CHECK(sx_index_find_commit(index, NULL, "words", &found, NULL, 0) == 0 &&
+             found.id == second.id);
     SX_CHECK(found.tokens == second.tokens && found.definitions == second.definitions);
-    SX_CHECK(sx_index_find_commit(index, "HEAD~1", "words", &found, NULL, 0) == 0 && found.id == first.id);
+    SX_CHECK(sx_index_find_commit(index, "HEAD~1", "words", &found, NULL, 0) == 0 &&
+             found.id == first.id);
     check_definitions(index, &second, "Ring", "lib/circle.py:1:class:.Ring;");
     check_definitions(index, &first, "Ring", "lib/ring.py:1:class:.Ring;");
     /* a branch with one file more than the first commit shares all of that */
-    SX_CHECK(sh("cd r && git checkout -q -b side HEAD~1 && echo 'def side(): pass' > side.py && git add . && "
+    SX_CHECK(sh("cd r && git checkout -q -b side HEAD~1 && echo 'def side(): pass' > side.py && "
+                "git add . && "
                 "git commit -qm s"));
     cuts = ask("SELECT count(*) FROM cut");
     SX_CHECK(update(index, "side", "words", &branch) == 1 && branch.files == 5);
     SX_CHECK(ask("SELECT count(*) FROM cut") == cuts + 1);
     /* another tokenizer: the same blobs, other segments */
-    SX_CHECK(update(index, "side", "other", &found) == 0 && found.files == 5 && found.id != branch.id);
+    SX_CHECK(update(index, "side", "other", &found) == 0 && found.files == 5 &&
+             found.id != branch.id);
     SX_CHECK(ask("SELECT count(*) FROM cut") == cuts + 1 + 5);
     SX_CHECK(sx_index_verify(index, fixture_err, sizeof fixture_err) == 0);
     sx_index_close(index);
 }
 
-/* The same content twice, once as another language: each has its own definitions, in either order. */
+/* The same content twice, once as another language: each has its own definitions, in either order.
+ */
 static void test_two_languages(void)
 {
     sx_index_options options = fixture_options("r");
     sx_commit commit;
     sx_index *index;
 
-    SX_CHECK(sh("rm -rf r cache && git init -q r && cd r && printf 'int twice(int x) { return x; }\\n' > a.c && "
+    SX_CHECK(sh("rm -rf r cache && git init -q r && cd r && printf 'int twice(int x) { return x; "
+                "}\\n' > a.c && "
                 "cp a.c b.txt && cp a.c c.c && git add . && git commit -qm 1"));
     index = open_index(&options, &commit);
     SX_CHECK(commit.files == 3 && ask("SELECT count(*) FROM blob") == 2);
@@ -312,15 +342,16 @@ static void test_kept_commits(void)
         SX_CHECK(sx_index_update(index, NULL, &text, NULL, NULL, &last, NULL, 0) == 0);
     }
     SX_CHECK(ask("SELECT count(*) FROM revision") == 32);
-    SX_CHECK(sx_segments_begin(&cursor, index, &first, "words", NULL, SX_ORDER_TREE, false, fixture_err,
-                               sizeof fixture_err) == -ENOENT);
+    SX_CHECK(sx_segments_begin(&cursor, index, &first, "words", NULL, SX_ORDER_TREE, false,
+                               fixture_err, sizeof fixture_err) == -ENOENT);
     SX_CHECK(fixture_says("E-NOT-INDEXED") && !cursor);
-    SX_CHECK(update(index, "HEAD~33", "words", &first) == 0); /* the list again; the blobs are there */
+    SX_CHECK(update(index, "HEAD~33", "words", &first) ==
+             0); /* the list again; the blobs are there */
     SX_CHECK(sx_index_verify(index, fixture_err, sizeof fixture_err) == 0);
     sx_index_close(index);
 }
 
-/* ---- cancelling, locking ------------------------------------------------------------------------------------- */
+/* ---- cancelling, locking -------------------------------------------------------------------- */
 
 static int cancel_after(const sx_index_progress *progress, void *user)
 {
@@ -351,8 +382,8 @@ static void test_cancel(void)
     }
     SX_CHECK(sh("cd many && git add . && git commit -qm 1"));
     SX_CHECK(sx_index_open(&index, &options, fixture_err, sizeof fixture_err) == 0);
-    SX_CHECK(sx_index_update(index, NULL, &text, NULL, NULL, &commit, fixture_err, sizeof fixture_err) ==
-             -ENOTRECOVERABLE); /* without the lock */
+    SX_CHECK(sx_index_update(index, NULL, &text, NULL, NULL, &commit, fixture_err,
+                             sizeof fixture_err) == -ENOTRECOVERABLE); /* without the lock */
     SX_CHECK(sx_index_lock(index, 0, NULL, 0) == 0);
     while ((rc = sx_index_update(index, NULL, &text, cancel_after, &limit, &commit, fixture_err,
                                  sizeof fixture_err)) == -ECANCELED &&
@@ -376,9 +407,11 @@ static void test_lock(void)
     sx_index *one = NULL, *two = NULL;
     uint64_t freed;
 
-    SX_CHECK(sx_index_open(&one, &options, NULL, 0) == 0 && sx_index_open(&two, &options, NULL, 0) == 0);
+    SX_CHECK(sx_index_open(&one, &options, NULL, 0) == 0 &&
+             sx_index_open(&two, &options, NULL, 0) == 0);
     SX_CHECK(sx_index_lock(one, 0, NULL, 0) == 0 && sx_index_lock(one, 0, NULL, 0) == 0);
-    SX_CHECK(sx_index_lock(two, 50, fixture_err, sizeof fixture_err) == -EBUSY && fixture_says("E-BUSY"));
+    SX_CHECK(sx_index_lock(two, 50, fixture_err, sizeof fixture_err) == -EBUSY &&
+             fixture_says("E-BUSY"));
     SX_CHECK(sx_index_forget(&options, &freed, fixture_err, sizeof fixture_err) == -EBUSY);
     sx_index_unlock(one);
     SX_CHECK(sx_index_lock(two, 0, NULL, 0) == 0);
@@ -386,11 +419,12 @@ static void test_lock(void)
     SX_CHECK(sx_index_lock(one, 0, NULL, 0) == 0);
     sx_index_unlock(one);
     SX_CHECK(sx_index_forget(&options, &freed, NULL, 0) == 0 && freed > 0);
-    SX_CHECK(sx_index_lock(one, 0, fixture_err, sizeof fixture_err) == -EIO && fixture_says("E-NO-INDEX"));
+    SX_CHECK(sx_index_lock(one, 0, fixture_err, sizeof fixture_err) == -EIO &&
+             fixture_says("E-NO-INDEX"));
     sx_index_close(one);
 }
 
-/* ---- the directory ------------------------------------------------------------------------------------------- */
+/* ---- the directory -------------------------------------------------------------------------- */
 
 static int mode_of(const char *pattern)
 {
@@ -439,7 +473,8 @@ static void test_directory(void)
     options.cache_root = "cache";
     SX_CHECK(fixture_index(&options, NULL, &commit) == 0);
     SX_CHECK(sh("n=$(ls cache) && mv cache/$n other && ln -s ../other cache/$n"));
-    SX_CHECK(sx_index_open(&index, &options, fixture_err, sizeof fixture_err) == -EIO && fixture_says("E-CACHE"));
+    SX_CHECK(sx_index_open(&index, &options, fixture_err, sizeof fixture_err) == -EIO &&
+             fixture_says("E-CACHE"));
     if (geteuid() == 0) {
         SX_CHECK(sh("n=$(ls cache) && rm cache/$n && mv other cache/$n && chown 65534 cache/$n"));
         SX_CHECK(sx_index_open(&index, &options, fixture_err, sizeof fixture_err) == -EIO);
@@ -450,7 +485,7 @@ static void test_directory(void)
     SX_CHECK(sh("rm cache"));
 }
 
-/* ---- a damaged catalogue --------------------------------------------------------------------------------------- */
+/* ---- a damaged catalogue -------------------------------------------------------------------- */
 
 static void test_damage(void)
 {
@@ -485,7 +520,8 @@ static void test_damage(void)
         else
             SX_CHECK(sh("cd %s && %s", only_index(), cases[i].shell));
         SX_CHECK(fixture_index(&options, NULL, &commit) == 0 && commit.files == 4);
-        SX_CHECK(sh("cd %s && test %s -e catalog.db.bad-1", only_index(), cases[i].aside ? "" : "!"));
+        SX_CHECK(
+            sh("cd %s && test %s -e catalog.db.bad-1", only_index(), cases[i].aside ? "" : "!"));
         if (sx_failed != before)
             printf("  after: %s: %s\n", cases[i].sql ? cases[i].sql : cases[i].shell, fixture_err);
     }
@@ -553,7 +589,8 @@ static void read_all(const sx_index_options *options)
         sx_definitions_all(index, &commit, see_definition, &s, NULL, 0);
         sx_references_named(index, &commit, "grow", see_reference, &s, NULL, 0);
         sx_index_get_status(index, &commit, "words", "m", &status, NULL, 0);
-        if (sx_segments_begin(&cursor, index, &commit, "words", "m", SX_ORDER_ENCODE, true, NULL, 0) == 0)
+        if (sx_segments_begin(&cursor, index, &commit, "words", "m", SX_ORDER_ENCODE, true, NULL,
+                              0) == 0)
             while (sx_segments_next(cursor, &row, NULL, 0) > 0)
                 ;
         sx_segments_end(cursor);
@@ -572,7 +609,8 @@ static void test_flips(void)
     sx_commit commit;
 
     make_source();
-    SX_CHECK(fixture_index(&options, NULL, &commit) == 0 && sh("cp %s/catalog.db good", only_index()));
+    SX_CHECK(fixture_index(&options, NULL, &commit) == 0 &&
+             sh("cp %s/catalog.db good", only_index()));
     for (int i = 0; i < 150; i++) {
         FILE *file;
 

@@ -1,6 +1,6 @@
 /* kill_test.c: processes that die or meet. A child indexes, the parent kills it after a random time
- * (seeded, printed) and verifies what is left, again and again; each time the child gets through, the
- * catalogue must be equal, row by row, to that of a run that nobody disturbed. */
+ * (seeded, printed) and verifies what is left, again and again; each time the child gets through,
+ * the catalogue must be equal, row by row, to that of a run that nobody disturbed. */
 #include "indexer/index_private.h"
 #include "tests/indexer/fixture.h"
 
@@ -13,12 +13,13 @@ enum { KILLS = 120, FILES = 150, SEED = 20261122 };
 
 static char self[PATH_MAX];
 
-/* ---- the child ---------------------------------------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------ */
 
 /* Opens, locks, updates as `sparsex index` does, but commits every few milliseconds. */
 static int child(const char *queries, const char *cache, int wait_ms)
 {
-    sx_index_options options = {.repository = "r", .cache_root = cache, .queries_dir = queries, .threads = 2};
+    sx_index_options options = {
+        .repository = "r", .cache_root = cache, .queries_dir = queries, .threads = 2};
     sx_text_model text = words_model("words");
     sx_index *index = NULL;
     sx_commit commit;
@@ -27,7 +28,8 @@ static int child(const char *queries, const char *cache, int wait_ms)
     if ((rc = sx_index_open(&index, &options, fixture_err, sizeof fixture_err)) == 0) {
         index->batch_ms = 5;
         if ((rc = sx_index_lock(index, wait_ms, fixture_err, sizeof fixture_err)) == 0)
-            rc = sx_index_update(index, NULL, &text, NULL, NULL, &commit, fixture_err, sizeof fixture_err);
+            rc = sx_index_update(index, NULL, &text, NULL, NULL, &commit, fixture_err,
+                                 sizeof fixture_err);
     }
     sx_index_close(index);
     if (rc < 0 && rc != -EBUSY)
@@ -54,19 +56,24 @@ static int status_of(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* ---- what a catalogue holds, without the numbers of its rows ------------------------------------------------- */
+/* ---- what a catalogue holds, without the numbers of its rows -------------------------------- */
 
 static const char *const export_sql[] = {
     "SELECT f.path, f.oid, f.kind, f.skip, f.class, f.size, b.language FROM file f LEFT JOIN blob b"
     " ON b.id = f.blob ORDER BY 1, 2, 3",
-    "SELECT oid, language, size, plain, has_errors, n_definitions, n_references FROM blob ORDER BY 1, 2",
-    "SELECT b.oid, b.language, d.ordinal, n.bytes, d.kind, d.parent, d.start_byte, d.end_byte, d.name_start,"
-    " d.name_end, d.doc_start, d.doc_end, d.signature_end, d.start_line, d.end_line FROM definition d"
+    "SELECT oid, language, size, plain, has_errors, n_definitions, n_references FROM blob ORDER BY "
+    "1, 2",
+    "SELECT b.oid, b.language, d.ordinal, n.bytes, d.kind, d.parent, d.start_byte, d.end_byte, "
+    "d.name_start,"
+    " d.name_end, d.doc_start, d.doc_end, d.signature_end, d.start_line, d.end_line FROM "
+    "definition d"
     " JOIN blob b ON b.id = d.blob JOIN name n ON n.id = d.name ORDER BY 1, 2, 3",
     "SELECT b.oid, b.language, n.bytes, r.n, r.places FROM reference r JOIN blob b ON b.id = r.blob"
     " JOIN name n ON n.id = r.name ORDER BY 1, 2, 3",
-    "SELECT f.path, f.oid, s.ordinal, s.n_tokens, s.n_blocks, s.byte_start, s.byte_end, s.blocks, t.tokens"
-    " FROM segment s JOIN file f ON f.id = s.file JOIN segment_tokens t ON t.segment = s.id ORDER BY 1, 2, 3",
+    "SELECT f.path, f.oid, s.ordinal, s.n_tokens, s.n_blocks, s.byte_start, s.byte_end, s.blocks, "
+    "t.tokens"
+    " FROM segment s JOIN file f ON f.id = s.file JOIN segment_tokens t ON t.segment = s.id ORDER "
+    "BY 1, 2, 3",
     "SELECT oid, complete, damaged, n_files, n_skipped, n_bytes, n_tokens, n_segments, n_blocks,"
     " n_definitions, n_references FROM revision ORDER BY 1",
 };
@@ -108,7 +115,8 @@ static uint64_t export_of(const char *cache, long *rows)
         sqlite3_finalize(statement);
     }
     if (sx_index_find_commit(index, NULL, "words", &commit, NULL, 0) == 0 &&
-        sx_segments_begin(&cursor, index, &commit, "words", NULL, SX_ORDER_TREE, false, NULL, 0) == 0)
+        sx_segments_begin(&cursor, index, &commit, "words", NULL, SX_ORDER_TREE, false, NULL, 0) ==
+            0)
         while (sx_segments_next(cursor, &segment, NULL, 0) > 0)
             hash = hash_more(hash, segment.path, strlen(segment.path));
     sx_segments_end(cursor);
@@ -116,7 +124,7 @@ static uint64_t export_of(const char *cache, long *rows)
     return hash;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------------------------- */
+/* ---- tests ---------------------------------------------------------------------------------- */
 
 static void make_source(void)
 {
@@ -128,7 +136,9 @@ static void make_source(void)
         snprintf(name, sizeof name, "r/%sf%d.%s", i % 2 ? "d/" : "", i, i % 3 ? "c" : "py");
         if ((file = fopen(name, "w"))) {
             for (int k = 0; k < 40; k++)
-                fprintf(file, i % 3 ? "int f%d_%d(int x) { return g%d(x); }\n" : "def f%d_%d(x): return g%d(x)\n",
+                fprintf(file,
+                        i % 3 ? "int f%d_%d(int x) { return g%d(x); }\n"
+                              : "def f%d_%d(x): return g%d(x)\n",
                         i, k, (i * 7 + k) % 100);
             fclose(file);
         }
@@ -186,10 +196,12 @@ static void test_two_processes(void)
 
     SX_CHECK(sh("rm -rf cache"));
     options.cache_root = "cache";
-    SX_CHECK(sx_index_open(&index, &options, NULL, 0) == 0 && sx_index_lock(index, 0, NULL, 0) == 0);
+    SX_CHECK(sx_index_open(&index, &options, NULL, 0) == 0 &&
+             sx_index_lock(index, 0, NULL, 0) == 0);
     SX_CHECK(status_of(start("cache", "0")) == 9);
     sx_index_close(index);
-    /* all at once on nothing: they make the directory, the catalogue and the index, one after another */
+    /* all at once on nothing: they make the directory, the catalogue and the index, one after
+     * another */
     SX_CHECK(sh("rm -rf cache"));
     for (int i = 0; i < 4; i++)
         pids[i] = start("cache", "60000");
@@ -203,7 +215,8 @@ static void test_two_processes(void)
     sx_commit commit;
     SX_CHECK(sx_index_open(&index, &options, NULL, 0) == 0);
     SX_CHECK(sx_index_find_commit(index, "HEAD~1", "words", &commit, NULL, 0) == 0);
-    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", NULL, SX_ORDER_TREE, true, NULL, 0) == 0);
+    SX_CHECK(sx_segments_begin(&cursor, index, &commit, "words", NULL, SX_ORDER_TREE, true, NULL,
+                               0) == 0);
     SX_CHECK(sx_segments_next(cursor, &segment, NULL, 0) == 1);
     SX_CHECK(status_of(start("cache", "0")) == 0);
     SX_CHECK(sx_segments_next(cursor, &segment, NULL, 0) == 1);

@@ -6,10 +6,10 @@
 
 typedef struct layout {
     const char *name;
-    const char *make;         /* shell; "src" is a repository of three files and two commits */
+    const char *make; /* shell; "src" is a repository of three files and two commits */
     const char *path;
     bool allow_outside;
-    int files;                /* in the context; -1: refused with... */
+    int files; /* in the context; -1: refused with... */
     int rc;
     const char *error;
 } layout;
@@ -21,16 +21,19 @@ static const layout layouts[] = {
     {"below the git directory", ":", "src/.git/refs/heads", false, 3, 0, NULL},
     {"bare", "git clone -q --bare src bare.git", "bare.git", false, 3, 0, NULL},
     {"mirror", "git clone -q --mirror src mirror.git", "mirror.git", false, 3, 0, NULL},
-    {"detached", "git clone -q src detached && git -C detached checkout -q HEAD~1", "detached", false, 2, 0,
-     NULL},
+    {"detached", "git clone -q src detached && git -C detached checkout -q HEAD~1", "detached",
+     false, 2, 0, NULL},
     {"shallow", "git clone -q --depth 1 file://$PWD/src shallow", "shallow", false, 3, 0, NULL},
-    {"linked work tree", "git -C src worktree add -q ../linked -b side HEAD~1", "linked", false, 2, 0, NULL},
+    {"linked work tree", "git -C src worktree add -q ../linked -b side HEAD~1", "linked", false, 2,
+     0, NULL},
     {"below a linked work tree", ":", "linked/lib", false, 2, 0, NULL},
     {"git directory of a linked work tree", ":", "src/.git/worktrees/linked", false, 2, 0, NULL},
-    {"worktreeConfig", "git clone -q src wtc && git -C wtc config extensions.worktreeConfig true && "
-                       "git -C wtc config core.repositoryformatversion 1 && git -C wtc config --worktree a.b c",
+    {"worktreeConfig",
+     "git clone -q src wtc && git -C wtc config extensions.worktreeConfig true && "
+     "git -C wtc config core.repositoryformatversion 1 && git -C wtc config --worktree a.b c",
      "wtc", false, 3, 0, NULL},
-    {"sparse index", "git clone -q src sparse && git -C sparse sparse-checkout init --cone --sparse-index",
+    {"sparse index",
+     "git clone -q src sparse && git -C sparse sparse-checkout init --cone --sparse-index",
      "sparse", false, 3, 0, NULL},
     {"partial clone, blobs absent",
      "git -C src config uploadpack.allowFilter true && "
@@ -40,32 +43,34 @@ static const layout layouts[] = {
      "cp -r partial partial1 && git -C partial1 config core.repositoryformatversion 1 && "
      "git -C partial1 config extensions.partialClone origin",
      "partial1", false, 0, 0, NULL},
-    {"packed", "git clone -q src packed && git -C packed gc -q && git -C packed pack-refs --all", "packed",
-     false, 3, 0, NULL},
-    {"submodule", "git init -q super && git -C super submodule --quiet add ../src sub && "
-                  "git -C super commit -qm s",
+    {"packed", "git clone -q src packed && git -C packed gc -q && git -C packed pack-refs --all",
+     "packed", false, 3, 0, NULL},
+    {"submodule",
+     "git init -q super && git -C super submodule --quiet add ../src sub && "
+     "git -C super commit -qm s",
      "super/sub", false, 3, 0, NULL},
     {"a submodule is not entered", ":", "super", false, 1, 0, NULL},
     {"git directory of a submodule", ":", "super/.git/modules/sub", false, 3, 0, NULL},
-    {"empty commit", "git init -q empty && git -C empty commit -q --allow-empty -m e", "empty", false, 0, 0,
-     NULL},
+    {"empty commit", "git init -q empty && git -C empty commit -q --allow-empty -m e", "empty",
+     false, 0, 0, NULL},
     {"a path with a space and a quote", "git clone -q src \"a 'b\"", "a 'b", false, 3, 0, NULL},
 
-    {"shared, refused", "git clone -q --shared src shared", "shared", false, -1, -EACCES, "E-OUTSIDE"},
+    {"shared, refused", "git clone -q --shared src shared", "shared", false, -1, -EACCES,
+     "E-OUTSIDE"},
     {"shared, allowed", ":", "shared", true, 3, 0, NULL},
-    {"separate git directory, refused", "git clone -q --separate-git-dir=apart src separate", "separate",
-     false, -1, -EACCES, "E-OUTSIDE"},
+    {"separate git directory, refused", "git clone -q --separate-git-dir=apart src separate",
+     "separate", false, -1, -EACCES, "E-OUTSIDE"},
     {"separate git directory, allowed", ":", "separate", true, 3, 0, NULL},
     {"a work tree that nobody linked",
-     "mkdir strange && echo \"gitdir: $PWD/src/.git/worktrees/linked\" > strange/.git", "strange", false, -1,
-     -EACCES, "E-OUTSIDE"},
-    {"a .git file to another repository", "mkdir thief && echo 'gitdir: ../src/.git' > thief/.git", "thief",
+     "mkdir strange && echo \"gitdir: $PWD/src/.git/worktrees/linked\" > strange/.git", "strange",
      false, -1, -EACCES, "E-OUTSIDE"},
-    {"a .git link to another repository", "mkdir thief2 && ln -s ../src/.git thief2/.git", "thief2", false,
-     -1, -EACCES, "E-OUTSIDE"},
+    {"a .git file to another repository", "mkdir thief && echo 'gitdir: ../src/.git' > thief/.git",
+     "thief", false, -1, -EACCES, "E-OUTSIDE"},
+    {"a .git link to another repository", "mkdir thief2 && ln -s ../src/.git thief2/.git", "thief2",
+     false, -1, -EACCES, "E-OUTSIDE"},
     {"unborn", "git init -q unborn", "unborn", false, -1, -EBADMSG, "E-UNBORN"},
-    {"sha256", "git init -q --object-format=sha256 big && git -C big commit -q --allow-empty -m e", "big",
-     false, -1, -EBADMSG, "E-SHA256"},
+    {"sha256", "git init -q --object-format=sha256 big && git -C big commit -q --allow-empty -m e",
+     "big", false, -1, -EBADMSG, "E-SHA256"},
     {"reftable",
      "git clone -q src tables && git -C tables config core.repositoryformatversion 1 && "
      "git -C tables config extensions.refStorage reftable",
@@ -77,14 +82,15 @@ static const layout layouts[] = {
     {"empty directory", "mkdir nothing", "nothing", false, -1, -EBADMSG, "E-NOREPO"},
     {"a file", "echo x > afile", "afile", false, -1, -EBADMSG, "E-NOREPO"},
     {"not there", ":", "nowhere", false, -1, -EBADMSG, "E-NOREPO"},
-    {".git names nothing", "mkdir lost && echo 'gitdir: gone' > lost/.git", "lost", false, -1, -EBADMSG,
-     "E-NOREPO"},
-    {"commondir names nothing", "cp -r src/.git/worktrees/linked broken && echo gone > broken/commondir",
-     "broken", false, -1, -EBADMSG, "E-NOREPO"},
-    {"no configuration", "git clone -q src bad && echo '[core' > bad/.git/config", "bad", false, -1, -EBADMSG,
-     "E-GITDIR-CONFIG"},
-    {"HEAD is nonsense", "git clone -q src head && echo nonsense > head/.git/HEAD", "head", false, -1,
-     -ENOENT, "E-REV"},
+    {".git names nothing", "mkdir lost && echo 'gitdir: gone' > lost/.git", "lost", false, -1,
+     -EBADMSG, "E-NOREPO"},
+    {"commondir names nothing",
+     "cp -r src/.git/worktrees/linked broken && echo gone > broken/commondir", "broken", false, -1,
+     -EBADMSG, "E-NOREPO"},
+    {"no configuration", "git clone -q src bad && echo '[core' > bad/.git/config", "bad", false, -1,
+     -EBADMSG, "E-GITDIR-CONFIG"},
+    {"HEAD is nonsense", "git clone -q src head && echo nonsense > head/.git/HEAD", "head", false,
+     -1, -ENOENT, "E-REV"},
 };
 
 static void test_layouts(void)
@@ -104,14 +110,16 @@ static void test_layouts(void)
         else
             SX_CHECK(fixture_says(l->error) && !strchr(fixture_err, '\n'));
         if (sx_failed != before)
-            printf("  in the layout \"%s\": %d, %d files, %s\n", l->name, rc, (int)commit.files, fixture_err);
+            printf("  in the layout \"%s\": %d, %d files, %s\n", l->name, rc, (int)commit.files,
+                   fixture_err);
     }
 }
 
 /* All work trees of a repository share its index. */
 static void test_shared_index(void)
 {
-    const char *const paths[] = {"src", "src/lib", "src/.git", "linked", "src/.git/worktrees/linked"};
+    const char *const paths[] = {"src", "src/lib", "src/.git", "linked",
+                                 "src/.git/worktrees/linked"};
     char directory[PATH_MAX] = "";
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
@@ -133,11 +141,13 @@ static void test_revisions(void)
     sx_commit one, two;
 
     SX_CHECK(fixture_index(&options, "HEAD~1", &one) == 0 && one.files == 2);
-    SX_CHECK(fixture_index(&options, "first", &two) == 0 && two.files == 2); /* an annotated tag of a tag */
+    SX_CHECK(fixture_index(&options, "first", &two) == 0 &&
+             two.files == 2); /* an annotated tag of a tag */
     SX_CHECK(one.id == two.id && strcmp(one.hex, two.hex) == 0);
     SX_CHECK(fixture_index(&options, "main", &two) == 0 && two.files == 3);
     SX_CHECK(fixture_index(&options, one.hex, &two) == 0 && two.files == 2);
-    SX_CHECK(fixture_index(&options, "no\033such", &two) == -ENOENT && fixture_says("E-REV: no\\x1bsuch"));
+    SX_CHECK(fixture_index(&options, "no\033such", &two) == -ENOENT &&
+             fixture_says("E-REV: no\\x1bsuch"));
     SX_CHECK(fixture_index(&options, "HEAD^{tree}", &two) == -ENOENT && fixture_says("E-REV"));
     SX_CHECK(fixture_index(&options, "HEAD:lib/b.py", &two) == -ENOENT);
     SX_CHECK(fixture_index(&options, "", &two) == -ENOENT);
@@ -162,9 +172,11 @@ int main(int argc, char **argv)
     if (!fixture_begin(argc, argv))
         return 2;
     alarm(300); /* whatever waits for ever fails */
-    SX_CHECK(sh("git init -q src && cd src && mkdir lib && echo 'def a(): pass' > a.py && "
-                "echo 'def b(): pass' > lib/b.py && git add . && git commit -qm 1 && git tag -a -m t t && "
-                "git -c advice.nestedTag=false tag -a -m u first t && echo 'def c(): pass' > c.py && git add . && git commit -qm 2"));
+    SX_CHECK(sh(
+        "git init -q src && cd src && mkdir lib && echo 'def a(): pass' > a.py && "
+        "echo 'def b(): pass' > lib/b.py && git add . && git commit -qm 1 && git tag -a -m t t && "
+        "git -c advice.nestedTag=false tag -a -m u first t && echo 'def c(): pass' > c.py && git "
+        "add . && git commit -qm 2"));
     test_layouts();
     test_shared_index();
     test_revisions();

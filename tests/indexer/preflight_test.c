@@ -1,4 +1,5 @@
-/* preflight_test.c: git directories that would hold libgit2 up, lead it away, or are somebody else's. */
+/* preflight_test.c: git directories that would hold libgit2 up, lead it away, or are somebody
+ * else's. */
 #include "indexer/git_config.h"
 #include "indexer/preflight.h"
 #include "tests/indexer/fixture.h"
@@ -15,28 +16,36 @@ static const bait special[] = {
     {"rm r/.git/config && mkfifo r/.git/config", -EBADMSG, "E-GITDIR-SPECIAL", "/.git/config"},
     {"rm r/.git/HEAD && mkfifo r/.git/HEAD", -EBADMSG, "E-GITDIR-SPECIAL", "/.git/HEAD"},
     {"rm r/.git/index && mkfifo r/.git/index", -EBADMSG, "E-GITDIR-SPECIAL", "/.git/index"},
-    {"rm -f r/.git/packed-refs && mkfifo r/.git/packed-refs", -EBADMSG, "E-GITDIR-SPECIAL", "/packed-refs"},
+    {"rm -f r/.git/packed-refs && mkfifo r/.git/packed-refs", -EBADMSG, "E-GITDIR-SPECIAL",
+     "/packed-refs"},
     {"mkfifo r/.git/objects/info/alternates", -EBADMSG, "E-GITDIR-SPECIAL", "/alternates"},
     {"mkfifo r/.git/commondir", -EBADMSG, "E-GITDIR-SPECIAL", "/commondir"},
     {"mkfifo r/.git/shallow", -EBADMSG, "E-GITDIR-SPECIAL", "/shallow"},
     {"mkfifo r/.git/refs/heads/x", -EBADMSG, "E-GITDIR-SPECIAL", "/refs/heads/x"},
     {"mkfifo r/.git/objects/pack/x.idx", -EBADMSG, "E-GITDIR-SPECIAL", "/pack/x.idx"},
-    {"mkdir -p r/.git/objects/ab && mkfifo r/.git/objects/ab/cdef", -EBADMSG, "E-GITDIR-SPECIAL", "/ab/cdef"},
-    {"rm r/.git/config && ln -s /dev/zero r/.git/config", -EBADMSG, "E-GITDIR-SPECIAL", "/.git/config"},
+    {"mkdir -p r/.git/objects/ab && mkfifo r/.git/objects/ab/cdef", -EBADMSG, "E-GITDIR-SPECIAL",
+     "/ab/cdef"},
+    {"rm r/.git/config && ln -s /dev/zero r/.git/config", -EBADMSG, "E-GITDIR-SPECIAL",
+     "/.git/config"},
     {"rm r/.git/config && mkdir r/.git/config", -EBADMSG, "E-GITDIR-SPECIAL", "/.git/config"},
     {"mv r/.git r/x && mkfifo r/.git", -EBADMSG, "E-GITDIR-SPECIAL", "/r/.git"},
-    {"mkfifo r/.git/extra && git -C r config include.path extra", -EBADMSG, "E-GITDIR-SPECIAL", "/extra"},
-    {"mkfifo pipe && git -C r config includeIf.onbranch:none.path ../../pipe", -EACCES, "E-OUTSIDE", "/pipe"},
+    {"mkfifo r/.git/extra && git -C r config include.path extra", -EBADMSG, "E-GITDIR-SPECIAL",
+     "/extra"},
+    {"mkfifo pipe && git -C r config includeIf.onbranch:none.path ../../pipe", -EACCES, "E-OUTSIDE",
+     "/pipe"},
     {"echo '[include]path=/dev/zero' >> r/.git/config", -EACCES, "E-OUTSIDE", "/dev/zero"},
     {"truncate -s 5M r/.git/config", -EBADMSG, "E-GITDIR-SIZE", "/.git/config"},
     {"truncate -s 1M r/.git/HEAD", -EBADMSG, "E-GITDIR-SIZE", "/.git/HEAD"},
     {"git -C r config core.worktree \"$PWD/secret\"", -EACCES, "E-OUTSIDE", "/secret"},
     {"git -C r config include.path ../../secret/config", -EACCES, "E-OUTSIDE", "/secret/config"},
-    {"ln -s ../../secret/config r/.git/x && git -C r config include.path x", -EACCES, "E-OUTSIDE", "/secret"},
-    {"rm r/.git/config && ln -s ../../secret/config r/.git/config", -EACCES, "E-OUTSIDE", "/secret/config"},
-    {"echo ../../secret > r/.git/commondir && mkdir -p secret/objects secret/refs", -EACCES, "E-OUTSIDE",
+    {"ln -s ../../secret/config r/.git/x && git -C r config include.path x", -EACCES, "E-OUTSIDE",
      "/secret"},
-    {"echo ../../../src/.git/objects > r/.git/objects/info/alternates", -EACCES, "E-OUTSIDE", "/src/.git"},
+    {"rm r/.git/config && ln -s ../../secret/config r/.git/config", -EACCES, "E-OUTSIDE",
+     "/secret/config"},
+    {"echo ../../secret > r/.git/commondir && mkdir -p secret/objects secret/refs", -EACCES,
+     "E-OUTSIDE", "/secret"},
+    {"echo ../../../src/.git/objects > r/.git/objects/info/alternates", -EACCES, "E-OUTSIDE",
+     "/src/.git"},
     {"mv r/.git/objects o && ln -s ../../o r/.git/objects", -EACCES, "E-OUTSIDE", "/o"},
     {"ln -s ../../../secret/config r/.git/refs/x", -EACCES, "E-OUTSIDE", "/secret/config"},
 };
@@ -67,10 +76,12 @@ static void test_harmless(void)
         "git -C r config core.worktree \"$PWD/r\"",
         "echo '[a]b=c' > r/.gitconfig && git -C r config include.path ../.gitconfig",
         "git -C r config include.path config", /* itself */
-        "git -C r config include.path nothere && git -C r config includeIf.gitdir:/x/.path ../nothere",
+        "git -C r config include.path nothere && git -C r config includeIf.gitdir:/x/.path "
+        "../nothere",
         "ln -s nowhere r/.git/refs/x",
         "ln -s heads r/.git/refs/y",
-        "echo '# a comment' > r/.git/objects/info/alternates && echo /not/there >> r/.git/objects/info/alternates",
+        "echo '# a comment' > r/.git/objects/info/alternates && echo /not/there >> "
+        "r/.git/objects/info/alternates",
         "mkfifo r/.git/hooks/pre-commit r/pipe", /* nobody reads those */
         "printf '\\357\\273\\277[core]\\n\\tbare = false ; c\\n' > r/.git/config",
     };
@@ -150,7 +161,7 @@ static void test_owner(void)
     SX_CHECK(fixture_index(&options, NULL, &commit) == -EACCES);
 }
 
-/* ---- the syntax ------------------------------------------------------------------------------------------ */
+/* ---- the syntax ----------------------------------------------------------------------------- */
 
 static char seen[1024];
 
@@ -205,7 +216,8 @@ static void test_syntax(void)
 
 static void test_inside(void)
 {
-    SX_CHECK(sx_path_inside("/a/b", "/a") && sx_path_inside("/a", "/a") && sx_path_inside("/a", "/"));
+    SX_CHECK(sx_path_inside("/a/b", "/a") && sx_path_inside("/a", "/a") &&
+             sx_path_inside("/a", "/"));
     SX_CHECK(!sx_path_inside("/ab", "/a") && !sx_path_inside("/a", "/a/b"));
 }
 
@@ -214,7 +226,8 @@ int main(int argc, char **argv)
     if (!fixture_begin(argc, argv))
         return 2;
     alarm(300); /* whatever waits for ever fails */
-    SX_CHECK(sh("git init -q src && cd src && echo 'def a(): pass' > a.py && git add . && git commit -qm 1"));
+    SX_CHECK(sh("git init -q src && cd src && echo 'def a(): pass' > a.py && git add . && git "
+                "commit -qm 1"));
     test_syntax();
     test_inside();
     test_bait();

@@ -9,9 +9,10 @@
 #include <git2/sys/repository.h>
 #include <sys/resource.h>
 
-/* ---- making objects ---------------------------------------------------------------------------------------- */
+/* ---- making objects ------------------------------------------------------------------------- */
 
-static git_repository *maker; /* of the repository "made"; objects are kept in memory until made_write() */
+static git_repository
+    *maker; /* of the repository "made"; objects are kept in memory until made_write() */
 static git_packbuilder *pack;
 static git_odb *odb;
 
@@ -21,15 +22,16 @@ static void made_begin(void)
 
     SX_CHECK(sh("rm -rf made cache && git init -q made"));
     SX_CHECK(git_odb_new(&odb) == 0 && git_mempack_new(&memory) == 0 &&
-             git_odb_add_backend(odb, memory, 1) == 0 && git_repository_wrap_odb(&maker, odb) == 0 &&
-             git_packbuilder_new(&pack, maker) == 0);
+             git_odb_add_backend(odb, memory, 1) == 0 &&
+             git_repository_wrap_odb(&maker, odb) == 0 && git_packbuilder_new(&pack, maker) == 0);
 }
 
 static git_oid made(git_object_t type, const void *bytes, size_t n)
 {
     git_oid oid = {{0}};
 
-    if (git_odb_write(&oid, odb, bytes, n, type) < 0 || git_packbuilder_insert(pack, &oid, NULL) < 0)
+    if (git_odb_write(&oid, odb, bytes, n, type) < 0 ||
+        git_packbuilder_insert(pack, &oid, NULL) < 0)
         SX_CHECK(!"object not made");
     return oid;
 }
@@ -63,7 +65,7 @@ static git_oid made_tree(const rows *r)
     return made(GIT_OBJECT_TREE, r->bytes, r->n);
 }
 
-/* ---- looking at what became of them ------------------------------------------------------------------------ */
+/* ---- looking at what became of them --------------------------------------------------------- */
 
 typedef struct found {
     const char *path;
@@ -90,7 +92,8 @@ static sx_index *made_open(sx_commit *commit)
 
     SX_CHECK(sx_index_open(&index, &options, fixture_err, sizeof fixture_err) == 0);
     SX_CHECK(sx_index_lock(index, 0, fixture_err, sizeof fixture_err) == 0);
-    if (sx_index_update(index, NULL, &text, NULL, NULL, commit, fixture_err, sizeof fixture_err) != 0)
+    if (sx_index_update(index, NULL, &text, NULL, NULL, commit, fixture_err, sizeof fixture_err) !=
+        0)
         SX_CHECK(!fixture_err[0]);
     if (sx_index_verify(index, fixture_err, sizeof fixture_err) != 0)
         SX_CHECK(!fixture_err[0]);
@@ -102,7 +105,8 @@ static bool is_skipped(sx_index *index, const sx_commit *commit, const char *pat
 {
     found f = {.path = path};
 
-    SX_CHECK(sx_index_skipped(index, commit, see_skipped, &f, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(sx_index_skipped(index, commit, see_skipped, &f, fixture_err, sizeof fixture_err) ==
+             0);
     if (f.times == 1 && f.skip == skip)
         return true;
     printf("%d times, %s: %s\n", f.times, sx_skip_name(f.skip), path);
@@ -116,22 +120,24 @@ static bool has_file(sx_index *index, const sx_commit *commit, const char *path)
     sx_segment_row segment;
     bool yes = false;
 
-    SX_CHECK(sx_segments_begin(&cursor, index, commit, "words", NULL, SX_ORDER_TREE, true, NULL, 0) == 0);
+    SX_CHECK(sx_segments_begin(&cursor, index, commit, "words", NULL, SX_ORDER_TREE, true, NULL,
+                               0) == 0);
     while (sx_segments_next(cursor, &segment, NULL, 0) > 0)
         yes |= strcmp(segment.path, path) == 0 && segment.tokens[0] == 1;
     sx_segments_end(cursor);
     return yes;
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------- */
+/* ---- tests ---------------------------------------------------------------------------------- */
 
 static const char source[] = "int answer(void) { return 42; }\n";
 
 static void test_rogue_names(void)
 {
-    static const char *const names[] = {"..",         ".git",  "../../x", "a\xff.c", "b\x1b]0;pwn\x07.c",
-                                        "c\nd.c",     "/etc/passwd", "e\\f.c",  "CON",     "g:h.c",
-                                        "\xe2\x80\xae.c", "README", "readme",  "caf\xc3\xa9.c", "cafe\xcc\x81.c"};
+    static const char *const names[] = {
+        "..",          ".git",          "../../x",       "a\xff.c", "b\x1b]0;pwn\x07.c", "c\nd.c",
+        "/etc/passwd", "e\\f.c",        "CON",           "g:h.c",   "\xe2\x80\xae.c",    "README",
+        "readme",      "caf\xc3\xa9.c", "cafe\xcc\x81.c"};
     size_t n = sizeof names / sizeof *names;
     rows r = {.n = 0};
     git_oid blob, tree;
@@ -174,9 +180,9 @@ static void test_display(void)
         {"\xc2\x9b", "\\u{9b}"},
         {"\xf3\xa0\x81\x81", "\\u{e0041}"},
         {"caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x90\x9f", "caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x90\x9f"},
-        {"\xc0\xaf", "\\xc0\\xaf"},         /* overlong */
+        {"\xc0\xaf", "\\xc0\\xaf"},          /* overlong */
         {"\xed\xa0\x80", "\\xed\\xa0\\x80"}, /* a surrogate */
-        {"\xe2\x82", "\\xe2\\x82"},         /* cut off */
+        {"\xe2\x82", "\\xe2\\x82"},          /* cut off */
     };
     char out[64], small[4];
 
@@ -304,7 +310,8 @@ static void make_bomb(int levels, const char *leaf)
     for (int level = 0; level < levels; level++) {
         r.n = 0;
         for (int i = 0; i < 10; i++)
-            row(&r, level || !leaf ? "40000" : "100644", (char[]){'f', (char)('0' + i), '\0'}, &oid);
+            row(&r, level || !leaf ? "40000" : "100644", (char[]){'f', (char)('0' + i), '\0'},
+                &oid);
         oid = made_tree(&r);
     }
     made_end(&oid);
@@ -336,7 +343,7 @@ static void test_bombs(void)
 static void test_copies(void)
 {
     enum { SIZE = 1 << 20, COPIES = 80 };
-    char *text = malloc(SIZE), name[16];
+    char *text = malloc(SIZE), name[32];
     sx_index_status status;
     rows r = {.n = 0};
     git_oid blob, tree;
@@ -354,7 +361,8 @@ static void test_copies(void)
     tree = made_tree(&r);
     made_end(&tree);
     index = made_open(&commit);
-    SX_CHECK(commit.complete && !commit.damaged && commit.files == 64 && commit.skipped == COPIES - 64);
+    SX_CHECK(commit.complete && !commit.damaged && commit.files == 64 &&
+             commit.skipped == COPIES - 64);
     SX_CHECK(sx_index_get_status(index, &commit, "words", NULL, &status, NULL, 0) == 0);
     SX_CHECK(status.skipped[SX_SKIP_COPIES] == COPIES - 64);
     SX_CHECK(is_skipped(index, &commit, "f64.txt", SX_SKIP_COPIES));

@@ -1,5 +1,5 @@
-/* words.h: a text model for tests of the indexer, which must not know the engine: a token is up to four
- * letters or digits, or one other byte; its id is a hash. */
+/* words.h: a text model for tests of the indexer, which must not know the engine: a token is up to
+ * four letters or digits, or one other byte; its id is a hash. */
 #ifndef SX_TEST_WORDS_H
 #define SX_TEST_WORDS_H
 
