@@ -11,19 +11,33 @@ static bool is_word(unsigned char c)
            (c >= 'A' && c <= 'Z');
 }
 
-bool sx_question_names(const char *question, const char *name)
+/* Is it a name by its looks, whatever stands around it? */
+static bool looks_like_name(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        if (*c == '_' || (*c >= '0' && *c <= '9') || (c > name && *c >= 'A' && *c <= 'Z'))
+            return true;
+    return false;
+}
+
+sx_naming sx_question_names(const char *question, const char *name)
 {
     size_t n = strlen(name);
+    sx_naming found = SX_NAMED_NOT;
 
     if (n == 0)
-        return false;
+        return found;
     for (const char *at = question; (at = strstr(at, name)) != NULL; at++) {
-        bool before = at > question && is_word((unsigned char)at[-1]);
+        char before = at > question ? at[-1] : ' ', behind = at[n];
 
-        if (!before && !is_word((unsigned char)at[n]))
-            return true;
+        if (is_word((unsigned char)before) || is_word((unsigned char)behind))
+            continue;
+        found = SX_NAMED_WORD;
+        if (behind == '(' || (before == behind && (before == '`' || before == '\'')) ||
+            looks_like_name(name))
+            return SX_NAMED_OUTRIGHT;
     }
-    return false;
+    return found;
 }
 
 /* Index of the first definition of `file` whose boundary is at or behind `byte`. */
@@ -54,7 +68,7 @@ static int32_t block_owner(const sx_rank_block *block, const sx_rank_definition 
     for (size_t i = first;
          i < n && definitions[i].file == block->file && definitions[i].boundary < block->end_byte;
          i++) {
-        if (sx_question_names(question, definitions[i].name))
+        if (sx_question_names(question, definitions[i].name) != SX_NAMED_NOT)
             return (int32_t)i;
         if (owner < 0)
             owner = (int32_t)i;
@@ -83,12 +97,16 @@ static int by_rank(const void *pa, const void *pb)
 {
     const sx_rank_span *a = pa, *b = pb;
 
+    bool named = a->named == SX_NAMED_OUTRIGHT;
+
+    if (named != (b->named == SX_NAMED_OUTRIGHT))
+        return named ? -1 : 1;
     if (a->rank != b->rank)
         return a->rank > b->rank ? -1 : 1;
     if (a->mass != b->mass)
         return a->mass > b->mass ? -1 : 1;
     if (a->named != b->named)
-        return a->named ? -1 : 1;
+        return a->named > b->named ? -1 : 1;
     if (a->file != b->file)
         return a->file < b->file ? -1 : 1;
     return a->start_byte < b->start_byte ? -1 : a->start_byte > b->start_byte;

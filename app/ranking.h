@@ -13,8 +13,12 @@
  *    neighbours such as one-line macros share a block, and then the name decides.)
  * 2. A block without a candidate is a span of its own bytes.
  * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses.
- * 4. Order: higher rank, then higher mass, then definitions that the question names, then the order
- *    of the tree.
+ * 4. Order: definitions that the question names outright come first; then higher rank, higher mass,
+ *    the order of the tree. A question names a definition outright if it holds the definition's name
+ *    as a whole word and that word is clearly a name: quoted with ` or ', followed by "(", or with an
+ *    underscore, a digit or a capital inside. "How do I open a list?" names nothing outright and
+ *    lets a word decide only between equals; `open` does name.
+ *    Only what the model selected is ranked, so a name never brings in what was not read.
  *
  * Why the rank and not the mass: on `Where is X defined?` the rank puts the right definition first
  * far more often; the mass says what the answer's words were taken from, and is what is shown.
@@ -25,6 +29,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* How `question` holds `name`: not at all, as a word of the language perhaps, or outright as a name. */
+typedef enum sx_naming { SX_NAMED_NOT, SX_NAMED_WORD, SX_NAMED_OUTRIGHT } sx_naming;
+sx_naming sx_question_names(const char *question, const char *name);
 
 typedef struct sx_rank_block {
     uint32_t file;                 /* any number that grows in tree order */
@@ -44,15 +52,12 @@ typedef struct sx_rank_span {
     int32_t definition;            /* index into the definitions; -1: a block's own bytes */
     uint32_t start_byte, end_byte; /* the definition's without its doc comment, or the block's */
     float rank, mass;
-    bool named; /* the question holds the definition's name as a whole word */
+    sx_naming named; /* by the question */
 } sx_rank_span;
 
 /* spans: room for n_blocks. Returns how many there are, best first. */
 size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_block *blocks, size_t n_blocks,
                      const sx_rank_definition *definitions, size_t n_definitions,
                      const char *question);
-
-/* True if `name` stands in `question` and no identifier byte touches it. */
-bool sx_question_names(const char *question, const char *name);
 
 #endif

@@ -331,7 +331,8 @@ static int rank_reply(sx_reply *reply, sx_session *s, const sx_request *question
     }
     for (size_t i = 0; i < d.n; i++)
         definitions[i] = d.rows[i].rank;
-    n_spans = sx_rank_spans(ranked, blocks, n, definitions, d.n, question->text);
+    n_spans = sx_rank_spans(ranked, blocks, n, definitions, d.n,
+                            question->landmarks_alone ? "" : question->text);
     rc = keep_spans(reply, s, ranked, n_spans, &d, want);
 out:
     if (rc == -ENOMEM)

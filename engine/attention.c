@@ -61,6 +61,9 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32
                                           : t->config.top_k_blocks;
     if (k > context->n_blocks)
         k = context->n_blocks;
+    /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting would cost
+     * many times that on a machine with other work. */
+    t->kn.matmul_threads(1);
     *q = (sx_question){.context = context, .t = t, .attention = attention, .capacity = capacity, .k = (int)k};
     q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));

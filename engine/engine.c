@@ -57,7 +57,18 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
         goto out;
 
     const sx_config *c = &model->config;
+    const uint32_t control[] = {c->token_file, c->token_question, c->token_answer, c->token_eos,
+                                c->token_pad};
     int isa = sx_isa_detect();
+    for (size_t i = 0; i < sizeof control / sizeof *control; i++)
+        if (!sx_tokenizer_is_control(engine->tokenizer, control[i])) { /* text could spell it */
+            rc = -EBADMSG;
+            snprintf(err, err ? errlen : 0,
+                     "E-VOCAB: token %u of config.json's special tokens is no special token of tokenizer.json; "
+                     "nothing was loaded; get the model again",
+                     control[i]);
+            goto out;
+        }
     engine->threads = options->threads > 0 ? options->threads : cores();
     engine->kv_format = SX_KV_I8;
     engine->longest = c->segment_tokens + SX_HEADER_TOKENS;
@@ -83,7 +94,6 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
                      "E-MODEL-CHANGED: a weights file changed while it was read; nothing was kept; run again");
             goto out;
         }
-        engine->transformer->kn.matmul_threads(engine->threads);
         snprintf(engine->info.device, sizeof engine->info.device, "cpu (%s, %d thread%s)",
                  engine->transformer->kn.isa_name, engine->threads, engine->threads == 1 ? "" : "s");
     }

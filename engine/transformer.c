@@ -134,6 +134,7 @@ int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, ch
         return no_memory(err, errlen);
     t->config = *c;
     sx_kernels_init(&t->kn, isa);
+    t->kn.matmul_threads(1); /* packing */
     t->d = (int)c->hidden_size;
     t->heads = (int)c->num_attention_heads;
     t->kv_heads = (int)c->num_key_value_heads;

@@ -99,6 +99,15 @@ sx_skip sx_blob_skip_by_path(const char *path)
     return SX_SKIP_NONE;
 }
 
+static const char *const data_ends[] = {
+    ".json", ".jsonl", ".ndjson", ".geojson", ".ipynb", ".csv", ".tsv", ".xml", ".svg", ".po", ".pot",
+    ".yaml", ".yml", ".snap", ".dat", ".log", ".dic", ".vocab", ".bib", ".lock", NULL};
+
+uint64_t sx_blob_max_bytes(const char *path)
+{
+    return ends_with_one_of(path, data_ends) ? (uint64_t)128 << 10 : (uint64_t)2 << 20;
+}
+
 /* ---- by content ------------------------------------------------------------------------------------ */
 
 /* The pointer that git-lfs leaves in place of a file: under 1024 bytes, this first line. */

@@ -5,7 +5,9 @@
 
 #include "indexer/indexer.h"
 
-#define SX_BLOB_MAX_BYTES ((uint64_t)2 << 20) /* larger files are no context */
+/* Most bytes of a file that is context: 2 MiB, and 128 KiB where the name says that it is data (json, csv,
+ * xml, ...): past that, tables and vocabularies would fill the context with what nobody asks about. */
+uint64_t sx_blob_max_bytes(const char *path);
 
 /* From the path alone: images and archives, lock files, names that hold secrets. */
 sx_skip sx_blob_skip_by_path(const char *path);

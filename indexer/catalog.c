@@ -122,7 +122,10 @@ void sx_catalog_rollback(sx_catalog *catalog)
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
-static const char connection_sql[] = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+/* page_size is for a file that is made: a segment has about 3 KB of tokens, and four times the usual page
+ * wastes a sixth less behind them. */
+static const char connection_sql[] = "PRAGMA page_size = 16384;"
+                                     "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
                                      "PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON;"
                                      "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
                                      "PRAGMA cache_size = -32768; PRAGMA journal_mode = DELETE;";

@@ -16,7 +16,7 @@
 #define KEPT_MEMORY  ((size_t)4 << 20) /* of a thread between two files */
 #define DEADLINE_MS  1000
 #define MATCH_LIMIT  1024              /* patterns half matched at a time: deeper nesting is no code */
-#define CLOCK_EVERY  8                 /* progress calls a look at the clock; one call is ~10 us */
+#define PIECE        4096              /* bytes of the source between two looks at the limits */
 #define CHAIN        64                /* declarators around a name */
 
 struct sx_parser {
@@ -28,7 +28,6 @@ struct sx_parser {
     /* of the run that is going on */
     const atomic_bool *stop;
     struct timespec deadline;          /* of this thread's CPU clock */
-    unsigned calls;
     bool late, out_of_memory;
 };
 
@@ -88,8 +87,6 @@ static bool over(sx_parser *parser)
 
     if (parser->stop && atomic_load_explicit(parser->stop, memory_order_relaxed))
         return true;
-    if (parser->calls++ % CLOCK_EVERY != 0)
-        return false;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     parser->late = now.tv_sec > parser->deadline.tv_sec ||
                    (now.tv_sec == parser->deadline.tv_sec && now.tv_nsec > parser->deadline.tv_nsec);
@@ -117,7 +114,6 @@ static void start_clock(sx_parser *parser)
         end->tv_nsec -= 1000000000L;
         end->tv_sec++;
     }
-    parser->calls = 0;
     parser->late = parser->out_of_memory = false;
 }
 
@@ -156,7 +152,7 @@ static void find_name(const sx_query *query, TSNode node, bool captured, sx_item
             if (ts_node_is_null(next) && ends_in(ts_node_type(node), "_declarator"))
                 next = ts_node_named_child(node, 0); /* in parentheses, behind a & or an attribute */
         }
-        if (ts_node_is_null(next))
+        if (ts_node_is_null(next) || !strcmp(ts_node_type(node), "setter")) /* Ruby's name= */
             break;
         if (!strcmp(ts_node_type(node), "operator_cast")) {
             item->name_start = start; /* operator bool */
@@ -269,17 +265,25 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
 /* ---- a file ----------------------------------------------------------------------------------- */
 
 typedef struct sx_source {
+    sx_parser *parser;
     const char *bytes;
     uint32_t n;
 } sx_source;
 
+/* In small pieces: a scanner that runs through the whole file, again and again for each of its
+ * bytes, asks for pieces all the time but never for progress. So this is where it can be stopped:
+ * by a jump, as when memory is short. */
 static const char *read_source(void *payload, uint32_t at, TSPoint point, uint32_t *n)
 {
     const sx_source *source = payload;
 
     (void)point;
+    if (over(source->parser))
+        longjmp(source->parser->file_memory.escape, 1);
     *n = at < source->n ? source->n - at : 0;
-    return source->bytes + (source->n - *n);
+    if (*n > PIECE)
+        *n = PIECE;
+    return source->bytes + (at < source->n ? at : source->n);
 }
 
 /* Everything that lives in the region: parser, tree and cursor. Leaves by longjmp where the region
@@ -287,7 +291,7 @@ static const char *read_source(void *payload, uint32_t at, TSPoint point, uint32
 static void parse_and_query(sx_parser *parser, const sx_language *language, const sx_query *query,
                             const uint8_t *bytes, size_t n, sx_parse *parse)
 {
-    sx_source source = {(const char *)bytes, (uint32_t)n};
+    sx_source source = {parser, (const char *)bytes, (uint32_t)n};
     TSParser *ts = ts_parser_new();
     TSQueryCursor *cursor;
     TSQueryMatch match;

@@ -27,6 +27,7 @@ struct sx_index {
     ino_t inode;
     int lock_fd;              /* -1: not held */
     int threads;
+    int batch_ms;             /* work in one transaction; tests shorten it */
     sx_file_list list;        /* of the commit asked about last */
 };
 

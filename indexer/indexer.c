@@ -53,6 +53,7 @@ int sx_index_open(sx_index **out, const sx_index_options *options, char *err, si
         goto out;
     }
     index->lock_fd = -1;
+    index->batch_ms = 700;
     if (options->queries_dir && !(index->queries_dir = strdup(options->queries_dir))) {
         rc = sx_index_fail(err, errlen, -ENOMEM, "E-RAM: no memory for an index; free some");
         goto out;
@@ -285,7 +286,7 @@ int sx_index_verify(sx_index *index, char *err, size_t errlen)
 static int directory_of_path(char **directory, const sx_index_options *options, const char *below,
                              char *err, size_t errlen)
 {
-    char *path = NULL, *above = NULL, *real = NULL, id[SX_REPOSITORY_ID_MAX];
+    char *path = NULL, *above = NULL, *real = NULL, *whole = NULL, id[SX_REPOSITORY_ID_MAX];
     size_t end = strlen(options->repository);
     const char *name;
     int rc = -ENOMEM;
@@ -300,15 +301,15 @@ static int directory_of_path(char **directory, const sx_index_options *options, 
     if (!above)
         goto out;
     real = realpath(above, NULL);
-    free(path);
-    if (asprintf(&path, "%s/%s%s", !real ? above : strcmp(real, "/") == 0 ? "" : real, name, below) < 0) {
-        path = NULL;
+    if (asprintf(&whole, "%s/%s%s", !real ? above : strcmp(real, "/") == 0 ? "" : real, name, below) < 0) {
+        whole = NULL;
         goto out;
     }
-    if ((rc = sx_repository_id(id, path, err, errlen)) == 0)
+    if ((rc = sx_repository_id(id, whole, err, errlen)) == 0)
         rc = sx_cache_directory(directory, options->cache_root, id, false, err, errlen);
 out:
     free(path);
+    free(whole);
     free(above);
     free(real);
     return rc;

@@ -127,6 +127,8 @@ int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *pa
         return 0;
     if (n >= UINT32_MAX)
         return -EFBIG;
+    if (text->segment_tokens < 2 || text->block_tokens < 1)
+        return -EINVAL;
     if (!(ids = malloc(n * sizeof *ids)) || !(ends = malloc(n * sizeof *ends)) ||
         (rc = make_header(&header, &n_header, text, path)) < 0)
         goto out;

@@ -31,7 +31,9 @@ typedef struct sx_segments {
     sx_block_row *blocks;
     size_t n_tokens, n_blocks; /* of the file, all segments, headers included */
 } sx_segments;
-/* boundaries: byte offsets, any order, duplicates allowed; sorted in place. 0 or -ENOMEM. */
+/* boundaries: byte offsets, any order, duplicates allowed, those behind the text (SX_NO_BOUNDARY) mean
+ * nothing; overwritten. 0, -ENOMEM, -EFBIG for 4 GiB and more, -EINVAL for a text model that leaves
+ * no room in a segment. */
 int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *path,
                      const uint8_t *bytes, size_t n, uint32_t *boundaries, size_t n_boundaries);
 void sx_segments_free(sx_segments *segments); /* frees the arrays, not the struct */

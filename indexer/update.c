@@ -24,7 +24,6 @@
 
 enum {
     TICK_MS = 40,               /* how often the progress callback may cancel */
-    BATCH_MS = 700,
     MOST_THREADS = 256,
 };
 #define BATCH_BYTES ((size_t)16 << 20) /* of rows in one transaction */
@@ -122,7 +121,7 @@ static int next_batch(update *u, size_t added, char *err, size_t errlen)
     int rc;
 
     u->batch_bytes += added;
-    if (u->batch_bytes < BATCH_BYTES && now_ms() - u->batch_ms < BATCH_MS)
+    if (u->batch_bytes < BATCH_BYTES && now_ms() - u->batch_ms < u->index->batch_ms)
         return 0;
     if ((rc = sx_catalog_commit(u->index->catalog, err, errlen)) < 0)
         return rc;
@@ -403,7 +402,7 @@ static int prepare_entry(update *u, uint32_t entry, uint64_t *size, sx_skip *unr
     skip = *unreadable != SX_SKIP_NONE ? *unreadable
            : *size == 0                ? SX_SKIP_EMPTY
                                        : sx_blob_skip_by_path(path);
-    if (skip == SX_SKIP_NONE && *size > SX_BLOB_MAX_BYTES)
+    if (skip == SX_SKIP_NONE && *size > sx_blob_max_bytes(path))
         skip = SX_SKIP_TOO_LARGE;
     if (skip != SX_SKIP_NONE)
         return put_skipped(u, entry, skip, *size, err, errlen);

@@ -12,7 +12,7 @@
 (type_spec) @definition.type
 (type_alias) @definition.type
 (method_elem) @definition.method
-(const_spec name: (identifier) @name) @definition.constant
+(const_spec (identifier) @name) @definition.constant
 (var_spec name: (identifier) @name) @definition.variable
 
 (comment) @comment

@@ -6,7 +6,10 @@
 
 (assignment_statement
   (variable_list name: (dot_index_expression table: (_) @scope field: (identifier) @name))
-  (expression_list value: (function_definition parameters: (_) body: (_) @body))) @definition.function
+  (expression_list value: (function_definition body: (_) @body))) @definition.function
+(assignment_statement
+  (variable_list name: (dot_index_expression table: (_) @scope field: (identifier) @name))
+  (expression_list value: (function_definition))) @definition.function
 (variable_declaration (assignment_statement
   (variable_list name: (identifier) @name)
   (expression_list value: (function_definition body: (_) @body)))) @definition.function
@@ -14,6 +17,10 @@
   (variable_list name: (identifier) @name)
   (expression_list value: (function_definition body: (_) @body))) @definition.function
 (field name: (identifier) @name value: (function_definition body: (_) @body)) @definition.function
+(field name: (identifier) @name value: (function_definition)) @definition.function
+
+(variable_declaration (assignment_statement
+  (variable_list name: (identifier) @name) (expression_list value: (function_definition)))) @definition.function
 
 (variable_declaration (assignment_statement (variable_list name: (identifier) @name))) @definition.variable
 (assignment_statement (variable_list name: (identifier) @name)) @definition.variable

@@ -5,6 +5,7 @@
 (function_definition body: (block) @docbody) @definition.function
 (class_definition body: (block) @docbody) @definition.class
 (type_alias_statement left: (type (identifier) @name)) @definition.type
+(type_alias_statement left: (type (generic_type (identifier) @name))) @definition.type
 (expression_statement (assignment left: (identifier) @name)) @definition.variable
 
 (comment) @comment

@@ -1,5 +1,9 @@
 ; Ruby.
 
+; private def f
+(call arguments: (argument_list (method))) @outer
+(call arguments: (argument_list (singleton_method))) @outer
+
 (method) @definition.method
 (singleton_method) @definition.method
 (class) @definition.class

@@ -35,9 +35,10 @@ static void test_owners(void)
     SX_CHECK(rank(s, &after, 1, "") == 1 && s[0].definition == -1 && s[0].start_byte == 540);
     SX_CHECK(rank(s, &inside, 1, "") == 1 && s[0].definition == 5);
     SX_CHECK(rank(s, &elsewhere, 1, "") == 1 && s[0].definition == -1);
-    SX_CHECK(rank(s, &macros, 1, "what is it") == 1 && s[0].definition == 3 && !s[0].named);
+    SX_CHECK(rank(s, &macros, 1, "what is it") == 1 && s[0].definition == 3 &&
+             s[0].named == SX_NAMED_NOT);
     SX_CHECK(rank(s, &macros, 1, "Where is `B_MACRO` defined?") == 1 && s[0].definition == 4 &&
-             s[0].named);
+             s[0].named == SX_NAMED_OUTRIGHT);
     SX_CHECK(rank(s, NULL, 0, "") == 0);
 }
 
@@ -67,18 +68,26 @@ static void test_order(void)
     SX_CHECK(rank(s, by_mass, 2, "push") == 2 && s[0].definition == 2);
     SX_CHECK(rank(s, by_name, 2, "find pop") == 2 && s[0].definition == 2);
     SX_CHECK(rank(s, by_name, 2, "find") == 2 && s[0].definition == 1);
+    /* a name outright comes before a higher rank, a mere word does not */
+    SX_CHECK(rank(s, by_rank, 2, "where is `push` defined") == 2 && s[0].definition == 1);
+    SX_CHECK(rank(s, by_rank, 2, "push()") == 2 && s[0].definition == 1);
     SX_CHECK(rank(s, by_place, 3, "") == 3 && s[0].file == 0 && s[1].start_byte == 3);
 }
 
 static void test_names(void)
 {
-    SX_CHECK(sx_question_names("Where is `ring_pop` defined?", "ring_pop"));
-    SX_CHECK(sx_question_names("ring_pop", "ring_pop"));
-    SX_CHECK(sx_question_names("xring_pop or ring_pop.", "ring_pop"));
-    SX_CHECK(!sx_question_names("ring_pop2 and my_ring_pop", "ring_pop"));
-    SX_CHECK(!sx_question_names("Ring_pop", "ring_pop"));
-    SX_CHECK(!sx_question_names("anything", ""));
-    SX_CHECK(!sx_question_names("na\xc3\xafve", "na"));
+    SX_CHECK(sx_question_names("Where is `ring` defined?", "ring") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("ring_pop", "ring_pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("xring_pop or ring_pop.", "ring_pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("who calls pop(x)", "pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("what is ringPop", "ringPop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("what does pop do", "pop") == SX_NAMED_WORD);
+    SX_CHECK(sx_question_names("the Ring", "Ring") == SX_NAMED_WORD);
+    SX_CHECK(sx_question_names("don't pop 'pop'", "pop") == SX_NAMED_OUTRIGHT);
+    SX_CHECK(sx_question_names("ring_pop2 and my_ring_pop", "ring_pop") == SX_NAMED_NOT);
+    SX_CHECK(sx_question_names("Ring_pop", "ring_pop") == SX_NAMED_NOT);
+    SX_CHECK(sx_question_names("anything", "") == SX_NAMED_NOT);
+    SX_CHECK(sx_question_names("na\xc3\xafve", "na") == SX_NAMED_NOT);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
-/* index_bench.c: indexes a repository into an empty cache and says how fast.
+/* index_bench.c: indexes a repository and says how fast.
  *
- *   index_bench QUERIES_DIR REPOSITORY [THREADS]
+ *   index_bench QUERIES_DIR REPOSITORY [THREADS [CACHE]]     a cache that is named is kept
  *
  * Tokens are those of tests/indexer/words.h, so the figures are the indexer's, without a model. */
 #include "indexer/indexer.h"
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 static double now(void)
 {
@@ -46,13 +47,15 @@ int main(int argc, char **argv)
     double start, seconds, again, lookup, context;
     int rc;
 
-    if (argc < 3 || !mkdtemp(cache)) {
+    if (argc < 3 || (argc < 5 && !mkdtemp(cache))) {
         fprintf(stderr, "usage: index_bench QUERIES_DIR REPOSITORY [THREADS]\n");
         return 2;
     }
     options.queries_dir = argv[1];
     options.repository = argv[2];
     options.threads = argc > 3 ? atoi(argv[3]) : 0;
+    if (argc > 4)
+        options.cache_root = argv[4];
     start = now();
     if ((rc = sx_index_open(&index, &options, err, sizeof err)) < 0 ||
         (rc = sx_index_lock(index, 0, err, sizeof err)) < 0 ||
@@ -93,7 +96,9 @@ out:
         fprintf(stderr, "%s\n", err);
     sx_segments_end(cursor);
     sx_index_close(index);
-    if (rc == 0)
+    if (argc < 5) {
         sx_index_forget(&options, NULL, NULL, 0);
+        rmdir(cache);
+    }
     return rc < 0;
 }

@@ -1,5 +1,6 @@
 /* blob_test.c: one reason each for what is no context, and the class of what is. */
 #include "indexer/blob.h"
+#include "indexer/repository.h"
 #include "tests/indexer/fixture.h"
 
 typedef struct content {
@@ -141,11 +142,40 @@ static void test_repository(void)
     sx_index_close(index);
 }
 
+/* An object that asks for more memory than libgit2 may have is refused, not read. */
+static void test_heap(void)
+{
+    sx_repository *repository = NULL;
+    sx_objects *objects = NULL;
+    sx_content content;
+    uint64_t size = 0;
+    unsigned byte;
+    char hex[64] = "";
+    sx_oid oid = {{0}};
+    FILE *file;
+
+    SX_CHECK(sh("git -C odd rev-parse HEAD:bomb.c > hex"));
+    if ((file = fopen("hex", "r")) && !fgets(hex, sizeof hex, file))
+        hex[0] = '\0';
+    if (file)
+        fclose(file);
+    for (size_t i = 0; i < SX_OID_SIZE && sscanf(hex + 2 * i, "%2x", &byte) == 1; i++)
+        oid.id[i] = (uint8_t)byte;
+    SX_CHECK(sx_repository_open(&repository, "odd", false, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(sx_objects_open(&objects, repository, fixture_err, sizeof fixture_err) == 0);
+    SX_CHECK(sx_objects_size(objects, &oid, SX_OBJECT_BLOB, &size) == SX_SKIP_NONE && size == 1 << 30);
+    SX_CHECK(sx_objects_size(objects, &oid, SX_OBJECT_TREE, &size) == SX_SKIP_CORRUPT);
+    SX_CHECK(sx_objects_read(objects, &oid, SX_OBJECT_BLOB, &content) == SX_SKIP_CORRUPT && !content.handle);
+    sx_objects_close(objects);
+    sx_repository_close(repository);
+}
+
 int main(int argc, char **argv)
 {
     if (!fixture_begin(argc, argv))
         return 2;
     test_rules();
     test_repository();
+    test_heap();
     return fixture_end();
 }

@@ -81,6 +81,8 @@ static void check_case(sx_parser *parser, const sx_language *language, const cha
             fprintf(stderr, "%s, %s: expected\n%sfound\n%s\n", language->name, title, expected,
                     found);
         SX_CHECK(!strcmp(found, expected));
+        if (parse.has_errors != (strstr(title, "(errors)") != NULL))
+            fprintf(stderr, "%s, %s: syntax errors are not as the title says\n", language->name, title);
         SX_CHECK(parse.has_errors == (strstr(title, "(errors)") != NULL));
         for (size_t i = 0; i < parse.n_definitions; i++) {
             const sx_definition *d = &parse.definitions[i];

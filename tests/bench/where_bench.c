@@ -1,0 +1,141 @@
+/* where_bench.c: does the definition that a question asks for come first?
+ *
+ *   where_bench REPO [QUESTIONS] [CACHE]
+ *
+ * Takes functions and methods of HEAD whose name only one definition has, shuffled with a fixed seed, and
+ * asks `Where is X defined?` of the context (the whole repository, encoded first). Prints the share whose
+ * definition is the first span and within the first five: by the landmarks' rank alone, and as the program
+ * ranks (app/ranking.h). Never to be used for tuning on a held-out repository. */
+#include "app/paths.h"
+#include "app/session.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct target {
+    char *name, *path;
+    uint32_t start_byte;
+} target;
+
+typedef struct targets {
+    target *items;
+    size_t n, cap;
+} targets;
+
+static bool is_good_name(const char *name)
+{
+    size_t n = 0;
+    if (isdigit((unsigned char)name[0]))
+        return false;
+    for (; name[n]; n++)
+        if (!isalnum((unsigned char)name[n]) && name[n] != '_')
+            return false;
+    return n >= 3;
+}
+
+static int collect(const sx_definition_row *row, void *user)
+{
+    targets *t = user;
+    if (t->n == t->cap) {
+        t->cap = t->cap * 2 + 256;
+        t->items = realloc(t->items, t->cap * sizeof *t->items);
+    }
+    /* all names, so that those with several definitions can be told; others are marked by a NULL path */
+    bool wanted = (!strcmp(row->kind, "function") || !strcmp(row->kind, "method")) && is_good_name(row->name);
+    t->items[t->n++] = (target){strdup(row->name), wanted ? strdup(row->path) : NULL, row->start_byte};
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const target *)a)->name, ((const target *)b)->name);
+}
+
+static uint64_t state = 11;
+
+static uint64_t next_random(void) /* splitmix64 (Steele, Lea, Flood 2014) */
+{
+    uint64_t z = state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Place of the target among the spans, from 0; n_spans if it is not there. */
+static size_t place_of(const sx_reply *reply, const target *t)
+{
+    for (size_t i = 0; i < reply->n_spans; i++)
+        if (!strcmp(reply->spans[i].path, t->path) && reply->spans[i].start_byte == t->start_byte)
+            return i;
+    return reply->n_spans;
+}
+
+int main(int argc, char **argv)
+{
+    size_t wanted = argc > 2 ? strtoul(argv[2], NULL, 10) : 100, asked = 0, first[2] = {0}, five[2] = {0};
+    char *queries = sx_queries_directory(), *model = sx_model_directory(NULL), err[512];
+    sx_session *session = NULL;
+    sx_failure failure;
+    targets t = {0};
+
+    if (argc < 2)
+        return 2;
+    sx_session_options options = {
+        .index = {.repository = argv[1], .cache_root = argc > 3 ? argv[3] : NULL, .queries_dir = queries},
+        .engine = {.model_dir = model},
+        .kv_budget = UINT64_MAX};
+    if (sx_session_open(&session, &options, &failure) < 0 ||
+        sx_session_prepare(session, NULL, SX_DEPTH_CONTEXT, 0, &failure) < 0) {
+        fprintf(stderr, "%s\n", failure.text);
+        return 1;
+    }
+    if (sx_definitions_all(sx_session_index(session), sx_session_commit(session), collect, &t, err,
+                           sizeof err) < 0) {
+        fprintf(stderr, "%s\n", err);
+        return 1;
+    }
+    size_t n = 0;
+    qsort(t.items, t.n, sizeof *t.items, by_name);
+    for (size_t i = 0; i < t.n; i++)
+        if (t.items[i].path && (i == 0 || strcmp(t.items[i].name, t.items[i - 1].name)) &&
+            (i + 1 == t.n || strcmp(t.items[i].name, t.items[i + 1].name))) {
+            target keep = t.items[n];
+            t.items[n++] = t.items[i];
+            t.items[i] = keep;
+        }
+    for (size_t i = n; i > 1; i--) {
+        size_t j = next_random() % i;
+        target keep = t.items[i - 1];
+        t.items[i - 1] = t.items[j];
+        t.items[j] = keep;
+    }
+    for (; asked < wanted && asked < n; asked++)
+        for (int ranked = 0; ranked < 2; ranked++) { /* 0: landmarks alone, 1: as the program does */
+            char question[512];
+            sx_reply reply = {0};
+            snprintf(question, sizeof question, "Where is `%s` defined?", t.items[asked].name);
+            sx_request request = {.text = question, .top = 5, .landmarks_alone = !ranked};
+            if (sx_session_ask(session, &request, &reply, &failure) < 0) {
+                fprintf(stderr, "%s\n", failure.text);
+                return 1;
+            }
+            size_t place = place_of(&reply, &t.items[asked]);
+            first[ranked] += place == 0;
+            five[ranked] += place < 5 && place < reply.n_spans;
+            if (ranked && place > 0)
+                printf("  %zu %s %s; first: %s %s %s\n", place + 1, t.items[asked].name, t.items[asked].path,
+                       reply.n_spans ? reply.spans[0].kind : "-", reply.n_spans ? reply.spans[0].name : "-",
+                       reply.n_spans ? reply.spans[0].path : "-");
+            sx_reply_clear(&reply);
+        }
+    const sx_commit *commit = sx_session_commit(session);
+    printf("%s %.12s: %llu tokens, %llu blocks, %zu questions\n", argv[1], commit->hex,
+           (unsigned long long)commit->tokens, (unsigned long long)commit->blocks, asked);
+    for (int ranked = 0; ranked < 2 && asked; ranked++)
+        printf("%-16s first %5.1f %%  within five %5.1f %%\n", ranked ? "as shown" : "landmarks alone",
+               100.0 * (double)first[ranked] / (double)asked, 100.0 * (double)five[ranked] / (double)asked);
+    sx_session_close(session);
+    return 0;
+}
