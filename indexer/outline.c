@@ -224,7 +224,8 @@ static void drop_duplicates(sx_outline *o)
 {
     size_t kept = 0;
 
-    qsort(o->items, o->n_items, sizeof *o->items, item_by_name);
+    if (o->n_items > 0) /* an array of nothing is NULL */
+        qsort(o->items, o->n_items, sizeof *o->items, item_by_name);
     for (size_t i = 0; i < o->n_items; i++) {
         if (kept > 0 && o->items[i].kind && o->items[kept - 1].kind &&
             o->items[kept - 1].name_start == o->items[i].name_start)
@@ -232,7 +233,8 @@ static void drop_duplicates(sx_outline *o)
         o->items[kept++] = o->items[i];
     }
     o->n_items = kept;
-    qsort(o->items, o->n_items, sizeof *o->items, item_by_start);
+    if (o->n_items > 0)
+        qsort(o->items, o->n_items, sizeof *o->items, item_by_start);
 }
 
 /* items[].around, in order of start: each step up is paid for by the item that was entered. */
@@ -288,7 +290,8 @@ static bool drop_assigned_again(sx_outline *o, const uint8_t *bytes)
             return false;
         o->names[o->n_names++] = (uint32_t)i;
     }
-    qsort_r(o->names, o->n_names, sizeof *o->names, variable_by_name, &order);
+    if (o->n_names > 0)
+        qsort_r(o->names, o->n_names, sizeof *o->names, variable_by_name, &order);
     for (size_t i = 1; i < o->n_names; i++) {
         sx_item *a = &o->items[o->names[i - 1]], *b = &o->items[o->names[i]];
         if (a->owner == b->owner && !compare_names(a, b, bytes) &&
@@ -347,7 +350,8 @@ static void apply_outers(sx_outline *o, const uint8_t *bytes)
 {
     size_t i = o->n_items;
 
-    qsort(o->outers, o->n_outers, sizeof *o->outers, range_by_start);
+    if (o->n_outers > 0)
+        qsort(o->outers, o->n_outers, sizeof *o->outers, range_by_start);
     for (size_t k = o->n_outers; k-- > 0;) {
         while (i > 0 && o->items[i - 1].start >= o->outers[k].start)
             i--;
@@ -418,7 +422,8 @@ static void apply_fronts(sx_outline *o, const uint8_t *bytes)
     const sx_item *last = NULL;
     uint32_t last_start = 0;
 
-    qsort(o->fronts, o->n_fronts, sizeof *o->fronts, front_by_start);
+    if (o->n_fronts > 0)
+        qsort(o->fronts, o->n_fronts, sizeof *o->fronts, front_by_start);
     for (size_t i = 0; i < o->n_fronts; i++)
         o->fronts[i].end = trim_end(bytes, o->fronts[i].start, o->fronts[i].end);
     for (size_t i = 0; i < o->n_items; i++) {
@@ -538,8 +543,10 @@ static bool refer(sx_outline *o, sx_parse *parse)
             return false;
         o->names[o->n_names++] = parse->definitions[i].name_start;
     }
-    qsort(o->names, o->n_names, sizeof *o->names, number_ascending);
-    qsort(o->references, o->n_references, sizeof *o->references, range_by_start);
+    if (o->n_names > 0)
+        qsort(o->names, o->n_names, sizeof *o->names, number_ascending);
+    if (o->n_references > 0)
+        qsort(o->references, o->n_references, sizeof *o->references, range_by_start);
     for (size_t i = 0; i < o->n_references; i++) {
         const sx_range *use = &o->references[i];
 

@@ -76,7 +76,8 @@ static size_t boundaries_to_tokens(uint32_t *boundaries, size_t n_boundaries, co
 {
     size_t n = 0, token = 0;
 
-    qsort(boundaries, n_boundaries, sizeof *boundaries, number_ascending);
+    if (n_boundaries > 0) /* an array of nothing is NULL */
+        qsort(boundaries, n_boundaries, sizeof *boundaries, number_ascending);
     for (size_t i = 0; i < n_boundaries; i++) {
         while (token < n_tokens && ends[token] <= boundaries[i])
             token++;
