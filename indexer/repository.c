@@ -159,6 +159,19 @@ int sx_repository_id(char id[SX_REPOSITORY_ID_MAX], const char *common_dir, char
 
 /* ---- revisions --------------------------------------------------------------------------------------- */
 
+/* git_revparse_single() loses the reference where the object it names is damaged: not for HEAD. */
+static int find_object(git_object **out, git_repository *git, const char *rev)
+{
+    git_oid id;
+    int rc;
+
+    if (rev)
+        return git_revparse_single(out, git, rev);
+    if ((rc = git_reference_name_to_id(&id, git, "HEAD")) < 0)
+        return rc;
+    return git_object_lookup(out, git, &id, GIT_OBJECT_ANY);
+}
+
 int sx_repository_resolve(sx_repository *repository, const char *rev, sx_oid *commit, sx_oid *tree,
                           char *err, size_t errlen)
 {
@@ -172,7 +185,7 @@ int sx_repository_resolve(sx_repository *repository, const char *rev, sx_oid *co
                            SX_SHOW(sx_repository_name(repository)));
         goto out;
     }
-    if ((git = git_revparse_single(&named, repository->git, rev ? rev : "HEAD")) < 0 ||
+    if ((git = find_object(&named, repository->git, rev)) < 0 ||
         (git = git_object_peel(&peeled, named, GIT_OBJECT_COMMIT)) < 0) {
         rc = sx_index_fail(err, errlen, -ENOENT,
                            "E-REV: %s names no commit of %s (%s); nothing was read; name a branch, tag or "
