@@ -1,7 +1,9 @@
-/* definitions.c: tree-sitter: blob -> tree -> what the query finds in it, bounded in time and memory.
- * The tree is walked by query matches alone, never upwards and never by recursion; all of it is gone
- * when sx_parser_run() returns. What belongs to what is for outline.c. Knows no git and no SQL. */
+/* definitions.c: tree-sitter: blob -> tree -> what the query finds in it, bounded in time and
+ * memory. The tree is walked by query matches alone, never upwards and never by recursion; all of
+ * it is gone when sx_parser_run() returns. What belongs to what is for outline.c. Knows no git and
+ * no SQL. */
 #include "indexer/definitions.h"
+#include "indexer/macros.h"
 #include "indexer/outline.h"
 #include "indexer/query.h"
 
@@ -11,23 +13,27 @@
 #include <string.h>
 #include <time.h>
 
-#define MAX_BYTES    ((size_t)4 << 20)
-#define MAX_MEMORY   ((size_t)256 << 20)
-#define KEPT_MEMORY  ((size_t)4 << 20) /* of a thread between two files */
-#define DEADLINE_MS  1000
-#define MATCH_LIMIT  1024              /* patterns half matched at a time: deeper nesting is no code */
-#define PIECE        4096              /* bytes of the source between two looks at the limits */
-#define CHAIN        64                /* declarators around a name */
+#define MAX_BYTES   ((size_t)4 << 20)
+#define MAX_MEMORY  ((size_t)256 << 20)
+#define KEPT_MEMORY ((size_t)4 << 20) /* of a thread between two files */
+#define DEADLINE_MS 1000
+#define MATCH_LIMIT 1024 /* patterns half matched at a time: deeper nesting is no code */
+#define PIECE       4096 /* bytes of the source between two looks at the limits */
+#define NAME_BYTES  256  /* a longer name is data */
+#define CHAIN       64   /* declarators around a name */
 
 struct sx_parser {
     sx_parser_limits limits;
     char *queries_dir;
     sx_parse_memory query_memory, file_memory;
-    sx_query *queries;                 /* one a language; .query NULL: not loaded yet */
+    sx_query *queries; /* one a language; .query NULL: not loaded yet */
     sx_outline outline;
+    uint8_t *blanked; /* the source without its macros, where it has any */
+    size_t cap_blanked;
     /* of the run that is going on */
+    const uint8_t *bytes;
     const atomic_bool *stop;
-    struct timespec deadline;          /* of this thread's CPU clock */
+    struct timespec deadline; /* of this thread's CPU clock */
     bool late, out_of_memory;
 };
 
@@ -48,7 +54,8 @@ int sx_parser_new(sx_parser **out, const char *queries_dir, const sx_parser_limi
         !(parser->queries = calloc(sx_language_count(), sizeof *parser->queries))) {
         sx_parser_free(parser);
         if (err)
-            snprintf(err, errlen, "E-MEMORY: no room for a parser; nothing was parsed; free memory");
+            snprintf(err, errlen,
+                     "E-MEMORY: no room for a parser; nothing was parsed; free memory");
         return -ENOMEM;
     }
     if (limits)
@@ -74,12 +81,14 @@ void sx_parser_free(sx_parser *parser)
     sx_parse_memory_free(&parser->query_memory); /* the queries lie in it */
     sx_parse_memory_free(&parser->file_memory);
     sx_outline_free(&parser->outline);
+    free(parser->blanked);
     free(parser->queries);
     free(parser->queries_dir);
     free(parser);
 }
 
-/* ---- the limits ------------------------------------------------------------------------------- */
+/* ---- the limits -------------------------------------------------------------------------------
+ */
 
 static bool over(sx_parser *parser)
 {
@@ -88,8 +97,8 @@ static bool over(sx_parser *parser)
     if (parser->stop && atomic_load_explicit(parser->stop, memory_order_relaxed))
         return true;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    parser->late = now.tv_sec > parser->deadline.tv_sec ||
-                   (now.tv_sec == parser->deadline.tv_sec && now.tv_nsec > parser->deadline.tv_nsec);
+    parser->late = now.tv_sec > parser->deadline.tv_sec || (now.tv_sec == parser->deadline.tv_sec &&
+                                                            now.tv_nsec > parser->deadline.tv_nsec);
     return parser->late;
 }
 
@@ -117,7 +126,8 @@ static void start_clock(sx_parser *parser)
     parser->late = parser->out_of_memory = false;
 }
 
-/* ---- one match -> one item -------------------------------------------------------------------- */
+/* ---- one match -> one item --------------------------------------------------------------------
+ */
 
 static TSNode child(TSNode node, TSFieldId field)
 {
@@ -131,8 +141,9 @@ static bool ends_in(const char *text, const char *end)
     return n >= k && !strcmp(text + n - k, end);
 }
 
-/* The name in a definition, or in what was captured as one: down the fields `name` and `declarator`.
- * On the way Foo::bar is taken apart: the scope is everything in front of the last name. */
+/* The name in a definition, or in what was captured as one: down the fields `name` and
+ * `declarator`. On the way Foo::bar is taken apart: the scope is everything in front of the last
+ * name. */
 static void find_name(const sx_query *query, TSNode node, bool captured, sx_item *item)
 {
     uint32_t scope_start = 0, scope_end = 0, start;
@@ -150,7 +161,8 @@ static void find_name(const sx_query *query, TSNode node, bool captured, sx_item
         } else {
             next = child(node, query->declarator);
             if (ts_node_is_null(next) && ends_in(ts_node_type(node), "_declarator"))
-                next = ts_node_named_child(node, 0); /* in parentheses, behind a & or an attribute */
+                next = ts_node_named_child(node,
+                                           0); /* in parentheses, behind a & or an attribute */
         }
         if (ts_node_is_null(next) || !strcmp(ts_node_type(node), "setter")) /* Ruby's name= */
             break;
@@ -186,10 +198,32 @@ static void find_docstring(TSNode body, sx_item *item)
     }
 }
 
+/* Not what error recovery made up, an expression in the place of a name, or a control keyword that
+ * was taken for the name of a function. Quotes around a name are no part of it. */
+static bool is_name(const uint8_t *bytes, sx_item *item)
+{
+    static const char *const keywords[] = {"if",     "else",   "for",      "while",
+                                           "switch", "return", "namespace"};
+    const uint8_t *name = bytes + item->name_start;
+    uint32_t n = item->name_end - item->name_start;
+
+    if (item->name_end <= item->name_start || n > NAME_BYTES || memchr(name, '\n', n))
+        return false;
+    if (n > 2 && (name[0] == '"' || name[0] == '\'') && name[n - 1] == name[0]) {
+        item->name_start++;
+        item->name_end--;
+    }
+    for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
+        if (n == strlen(keywords[i]) && !memcmp(name, keywords[i], n))
+            return false;
+    return true;
+}
+
 static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMatch *match)
 {
     TSNode definition = {0}, name = {0}, body = {0}, docbody = {0}, scope = {0};
     const char *kind = NULL;
+    bool local = false;
     sx_item *item;
 
     for (uint16_t i = 0; i < match->capture_count; i++) {
@@ -204,6 +238,10 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
             break;
         case SX_ROLE_CONTAINER:
             definition = node;
+            break;
+        case SX_ROLE_LOCAL:
+            definition = node;
+            local = true;
             break;
         case SX_ROLE_NAME:
             name = node;
@@ -237,6 +275,7 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
     if (!(item = sx_outline_item(&parser->outline)))
         return false;
     item->kind = kind;
+    item->local = local;
     item->pattern = match->pattern_index;
     item->start = ts_node_start_byte(definition);
     item->end = ts_node_end_byte(definition);
@@ -247,7 +286,7 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
     if (!kind)
         return true;
     find_name(query, ts_node_is_null(name) ? definition : name, !ts_node_is_null(name), item);
-    if (item->name_start >= item->name_end) { /* made up by error recovery, or has no name */
+    if (!is_name(parser->bytes, item)) {
         parser->outline.n_items--;
         return true;
     }
@@ -262,7 +301,8 @@ static bool take_match(sx_parser *parser, const sx_query *query, const TSQueryMa
     return true;
 }
 
-/* ---- a file ----------------------------------------------------------------------------------- */
+/* ---- a file -----------------------------------------------------------------------------------
+ */
 
 typedef struct sx_source {
     sx_parser *parser;
@@ -300,7 +340,8 @@ static void parse_and_query(sx_parser *parser, const sx_language *language, cons
     if (!ts_parser_set_language(ts, language->grammar()))
         return;
     tree = ts_parser_parse_with_options(
-        ts, NULL, (TSInput){.payload = &source, .read = read_source, .encoding = TSInputEncodingUTF8},
+        ts, NULL,
+        (TSInput){.payload = &source, .read = read_source, .encoding = TSInputEncodingUTF8},
         (TSParseOptions){.payload = parser, .progress_callback = parse_progress});
     if (!tree)
         return;
@@ -327,14 +368,30 @@ static void in_region(sx_parser *parser, const sx_language *language, const sx_q
 
 static int no_memory(char *err, size_t errlen)
 {
-    snprintf(err, errlen, "E-MEMORY: no room to parse a file; what was indexed before is kept; free "
+    snprintf(err, errlen,
+             "E-MEMORY: no room to parse a file; what was indexed before is kept; free "
              "memory and run again");
     return -ENOMEM;
+}
+
+static const uint8_t *blank(sx_parser *parser, const uint8_t *bytes, size_t n)
+{
+    if (n > parser->cap_blanked) {
+        free(parser->blanked);
+        parser->blanked = malloc(n);
+        parser->cap_blanked = parser->blanked ? n : 0;
+    }
+    if (parser->blanked) {
+        memcpy(parser->blanked, bytes, n);
+        sx_macros_blank(parser->blanked, n);
+    }
+    return parser->blanked;
 }
 
 int sx_parser_run(sx_parser *parser, const sx_language *language, const uint8_t *bytes, size_t n,
                   const atomic_bool *stop, sx_parse *parse, char *err, size_t errlen)
 {
+    const uint8_t *source = bytes;
     char nowhere[1];
     sx_query *query;
     int rc;
@@ -357,13 +414,19 @@ int sx_parser_run(sx_parser *parser, const sx_language *language, const uint8_t 
                                              parser->queries_dir, err, errlen)) < 0)
         return rc;
 
+    if (language->preprocessed && sx_macros_any(bytes, n)) {
+        if (!(source = blank(parser, bytes, n)))
+            return no_memory(err, errlen);
+    }
     sx_outline_clear(&parser->outline);
+    parser->bytes = bytes;
     parser->stop = stop;
     parser->file_memory.why = NULL;
     start_clock(parser);
-    in_region(parser, language, query, bytes, n, parse);
+    in_region(parser, language, query, source, n, parse);
     if (stop && atomic_load(stop)) {
-        snprintf(err, errlen, "E-CANCELLED: parsing was stopped; what was indexed before is kept; run "
+        snprintf(err, errlen,
+                 "E-CANCELLED: parsing was stopped; what was indexed before is kept; run "
                  "again to go on");
         return -ECANCELED;
     }
@@ -382,7 +445,8 @@ uint32_t sx_definition_boundary(const sx_definition *definition)
     return definition->boundary;
 }
 
-/* ---- scope ------------------------------------------------------------------------------------ */
+/* ---- scope ------------------------------------------------------------------------------------
+ */
 
 typedef struct sx_writer {
     char *out;

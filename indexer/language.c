@@ -23,29 +23,30 @@ extern const TSLanguage *tree_sitter_tsx(void);
 extern const TSLanguage *tree_sitter_typescript(void);
 
 static const sx_language languages[] = {
-    {"c", tree_sitter_c, " c h ", "", " tcc "},
+    {"c", tree_sitter_c, " c h ", "", " tcc ", true},
     {"cpp", tree_sitter_cpp, " cc cpp cxx c++ hh hpp hxx h++ inl ipp tcc tpp txx cppm ixx ino ", "",
-     ""},
-    {"cuda", tree_sitter_cuda, " cu cuh ", "", ""},
+     "", true},
+    {"cuda", tree_sitter_cuda, " cu cuh ", "", "", true},
     {"python", tree_sitter_python, " py pyi pyw bzl ", " SConstruct SConscript wscript ",
-     " python pypy "},
-    {"javascript", tree_sitter_javascript, " js mjs cjs jsx ", " Jakefile ", " node nodejs "},
-    {"typescript", tree_sitter_typescript, " ts mts cts ", "", " deno bun ts-node tsx "},
-    {"tsx", tree_sitter_tsx, " tsx ", "", ""},
-    {"rust", tree_sitter_rust, " rs ", "", " rust-script "},
-    {"go", tree_sitter_go, " go ", "", ""},
-    {"java", tree_sitter_java, " java ", "", ""},
+     " python pypy ", false},
+    {"javascript", tree_sitter_javascript, " js mjs cjs jsx ", " Jakefile ", " node nodejs ",
+     false},
+    {"typescript", tree_sitter_typescript, " ts mts cts ", "", " deno bun ts-node tsx ", false},
+    {"tsx", tree_sitter_tsx, " tsx ", "", "", false},
+    {"rust", tree_sitter_rust, " rs ", "", " rust-script ", false},
+    {"go", tree_sitter_go, " go ", "", "", false},
+    {"java", tree_sitter_java, " java ", "", "", false},
     {"ruby", tree_sitter_ruby, " rb rake gemspec ru rbi podspec ",
      " Rakefile Gemfile Guardfile Vagrantfile Podfile Fastfile Brewfile Capfile ",
-     " ruby jruby rake "},
-    {"csharp", tree_sitter_c_sharp, " cs csx ", "", ""},
+     " ruby jruby rake ", false},
+    {"csharp", tree_sitter_c_sharp, " cs csx ", "", "", false},
     {"bash", tree_sitter_bash, " sh bash bats ebuild eclass ksh zsh ",
      " PKGBUILD APKBUILD .bashrc .bash_profile .bash_aliases .profile .zshrc ",
-     " sh bash dash ksh zsh ash bats "},
-    {"php", tree_sitter_php, " php phtml php3 php4 php5 phps inc ", "", " php "},
-    {"lua", tree_sitter_lua, " lua rockspec ", " .luacheckrc ", " lua luajit "},
-    {"kotlin", tree_sitter_kotlin, " kt kts ", "", " kotlin "},
-    {"swift", tree_sitter_swift, " swift ", "", " swift "},
+     " sh bash dash ksh zsh ash bats ", false},
+    {"php", tree_sitter_php, " php phtml php3 php4 php5 phps inc ", "", " php ", false},
+    {"lua", tree_sitter_lua, " lua rockspec ", " .luacheckrc ", " lua luajit ", false},
+    {"kotlin", tree_sitter_kotlin, " kt kts ", "", " kotlin ", false},
+    {"swift", tree_sitter_swift, " swift ", "", " swift ", false},
 };
 #define N_LANGUAGES (sizeof languages / sizeof languages[0])
 #define LOOK        65536 /* bytes of a text that decide */
@@ -86,8 +87,8 @@ static bool starts_with(const uint8_t *at, const uint8_t *end, const char *word)
     if ((size_t)(end - at) < n || memcmp(at, word, n))
         return false;
     at += n;
-    return at == end || !(*at == '_' || (*at >= '0' && *at <= '9') ||
-                          ((*at | 32) >= 'a' && (*at | 32) <= 'z'));
+    return at == end ||
+           !(*at == '_' || (*at >= '0' && *at <= '9') || ((*at | 32) >= 'a' && (*at | 32) <= 'z'));
 }
 
 /* The first character behind `word` and white space, or 0. */

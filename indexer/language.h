@@ -16,6 +16,7 @@ typedef struct sx_language {
     const char *suffixes;                 /* behind the last dot, lower case: " c h " */
     const char *file_names;               /* whole names: " Rakefile Gemfile " */
     const char *interpreters;             /* of a "#!" line, without version: " python pypy " */
+    bool preprocessed;                    /* C and its kin: macros may stand where grammar does not */
 } sx_language;
 
 /* NULL: no grammar; the file is plain text. `text` may be just the beginning of the file; 64 KiB of

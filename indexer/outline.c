@@ -1,6 +1,6 @@
-/* outline.c: puts in order what the query found: which doc comment belongs to which definition, what
- * encloses what, where a signature ends, which names are uses. The things a query cannot say, or only
- * slowly. Works on byte ranges; knows no trees. */
+/* outline.c: puts in order what the query found: which doc comment belongs to which definition,
+ * what encloses what, where a signature ends, which names are uses. The things a query cannot say,
+ * or only slowly. Works on byte ranges; knows no trees. */
 #include "indexer/outline.h"
 
 #include <errno.h>
@@ -75,7 +75,8 @@ bool sx_outline_reference(sx_outline *o, uint32_t start, uint32_t end)
     return true;
 }
 
-/* ---- lines and white space -------------------------------------------------------------------- */
+/* ---- lines and white space --------------------------------------------------------------------
+ */
 
 static bool lines_find(sx_outline *o, const uint8_t *bytes, size_t n)
 {
@@ -144,11 +145,18 @@ static bool adjacent(const uint8_t *bytes, uint32_t from, uint32_t to)
     return true;
 }
 
-/* ---- order ------------------------------------------------------------------------------------ */
+/* ---- order ------------------------------------------------------------------------------------
+ */
 
 static int by_number(uint32_t a, uint32_t b)
 {
     return (a > b) - (a < b);
+}
+
+static void sort(void *array, size_t n, size_t size, int (*order)(const void *, const void *))
+{
+    if (n > 1)
+        qsort(array, n, size, order);
 }
 
 static int item_by_name(const void *pa, const void *pb)
@@ -206,9 +214,12 @@ static bool is_type_name(const sx_item *item)
     return item->kind && !strcmp(item->kind, "type");
 }
 
-static bool is_callable(const sx_item *item)
+/* A place for local variables. */
+static bool is_local(const sx_item *item)
 {
-    return item->kind && (!strcmp(item->kind, "function") || !strcmp(item->kind, "method"));
+    if (!item->kind)
+        return item->local;
+    return (!strcmp(item->kind, "function") || !strcmp(item->kind, "method"));
 }
 
 static bool has_methods(const sx_item *item)
@@ -216,7 +227,7 @@ static bool has_methods(const sx_item *item)
     static const char *const owners[] = {"class", "struct",    "enum", "union",
                                          "trait", "interface", NULL};
 
-    return !item->kind || kind_in(item->kind, owners);
+    return item->kind ? kind_in(item->kind, owners) : !item->local;
 }
 
 /* Two patterns may find one name: the first in the query file counts. */
@@ -224,8 +235,7 @@ static void drop_duplicates(sx_outline *o)
 {
     size_t kept = 0;
 
-    if (o->n_items > 0) /* an array of nothing is NULL */
-        qsort(o->items, o->n_items, sizeof *o->items, item_by_name);
+    sort(o->items, o->n_items, sizeof *o->items, item_by_name);
     for (size_t i = 0; i < o->n_items; i++) {
         if (kept > 0 && o->items[i].kind && o->items[kept - 1].kind &&
             o->items[kept - 1].name_start == o->items[i].name_start)
@@ -233,8 +243,7 @@ static void drop_duplicates(sx_outline *o)
         o->items[kept++] = o->items[i];
     }
     o->n_items = kept;
-    if (o->n_items > 0)
-        qsort(o->items, o->n_items, sizeof *o->items, item_by_start);
+    sort(o->items, o->n_items, sizeof *o->items, item_by_start);
 }
 
 /* items[].around, in order of start: each step up is paid for by the item that was entered. */
@@ -290,7 +299,7 @@ static bool drop_assigned_again(sx_outline *o, const uint8_t *bytes)
             return false;
         o->names[o->n_names++] = (uint32_t)i;
     }
-    if (o->n_names > 0)
+    if (o->n_names > 1)
         qsort_r(o->names, o->n_names, sizeof *o->names, variable_by_name, &order);
     for (size_t i = 1; i < o->n_names; i++) {
         sx_item *a = &o->items[o->names[i - 1]], *b = &o->items[o->names[i]];
@@ -311,7 +320,7 @@ static bool drop_locals(sx_outline *o, const uint8_t *bytes)
     nest(o);
     for (size_t i = 0; i < o->n_items; i++) {
         sx_item *item = &o->items[i];
-        bool drop = is_value(item) && item->owner >= 0 && is_callable(&o->items[item->owner]);
+        bool drop = is_value(item) && item->owner >= 0 && is_local(&o->items[item->owner]);
 
         if (!drop && is_type_name(item) && i > 0) {
             const sx_item *other = &o->items[i - 1];
@@ -332,7 +341,8 @@ static bool drop_locals(sx_outline *o, const uint8_t *bytes)
     return true;
 }
 
-/* ---- what stands in front --------------------------------------------------------------------- */
+/* ---- what stands in front ---------------------------------------------------------------------
+ */
 
 /* "type (", "const (": holds several definitions and belongs to none. */
 static bool is_group(const uint8_t *bytes, uint32_t at, uint32_t end)
@@ -350,8 +360,7 @@ static void apply_outers(sx_outline *o, const uint8_t *bytes)
 {
     size_t i = o->n_items;
 
-    if (o->n_outers > 0)
-        qsort(o->outers, o->n_outers, sizeof *o->outers, range_by_start);
+    sort(o->outers, o->n_outers, sizeof *o->outers, range_by_start);
     for (size_t k = o->n_outers; k-- > 0;) {
         while (i > 0 && o->items[i - 1].start >= o->outers[k].start)
             i--;
@@ -378,8 +387,13 @@ static bool mentions(const uint8_t *bytes, uint32_t start, uint32_t end, const c
 /* A licence, a "#!" line, an editor's line: about the file, not about its first definition. */
 static bool about_file(const sx_outline *o, const uint8_t *bytes, uint32_t start, uint32_t end)
 {
-    static const char *const words[] = {"copyright",       "spdx-license",          "licensed under",
-                                        "all rights reserved", "frozen_string_literal", "-*-", "coding:"};
+    static const char *const words[] = {"copyright",
+                                        "spdx-license",
+                                        "licensed under",
+                                        "all rights reserved",
+                                        "frozen_string_literal",
+                                        "-*-",
+                                        "coding:"};
 
     if (line_of(o, start) >= LICENCE_LINES)
         return false;
@@ -403,8 +417,8 @@ static sx_range comment_block(const sx_outline *o, const uint8_t *bytes, size_t 
     while (line_comment && k > 0) {
         const sx_front *above = &o->fronts[k - 1];
         if (!above->comment || above->end > block.start || above->end - above->start < 2 ||
-            bytes[above->start] != bytes[block.start] || !adjacent(bytes, above->end, block.start) ||
-            !opens_line(o, bytes, above->start) ||
+            bytes[above->start] != bytes[block.start] ||
+            !adjacent(bytes, above->end, block.start) || !opens_line(o, bytes, above->start) ||
             memchr(bytes + above->start, '\n', above->end - above->start) ||
             (bytes[above->start] == '#' && bytes[above->start + 1] == '!') ||
             (bytes[above->start] == '/' && bytes[above->start + 1] != '/'))
@@ -422,8 +436,7 @@ static void apply_fronts(sx_outline *o, const uint8_t *bytes)
     const sx_item *last = NULL;
     uint32_t last_start = 0;
 
-    if (o->n_fronts > 0)
-        qsort(o->fronts, o->n_fronts, sizeof *o->fronts, front_by_start);
+    sort(o->fronts, o->n_fronts, sizeof *o->fronts, front_by_start);
     for (size_t i = 0; i < o->n_fronts; i++)
         o->fronts[i].end = trim_end(bytes, o->fronts[i].start, o->fronts[i].end);
     for (size_t i = 0; i < o->n_items; i++) {
@@ -465,7 +478,8 @@ static void apply_fronts(sx_outline *o, const uint8_t *bytes)
     }
 }
 
-/* ---- definitions ------------------------------------------------------------------------------ */
+/* ---- definitions ------------------------------------------------------------------------------
+ */
 
 static uint32_t signature_end(const sx_outline *o, const uint8_t *bytes, const sx_item *item,
                               const sx_definition *d)
@@ -479,7 +493,7 @@ static uint32_t signature_end(const sx_outline *o, const uint8_t *bytes, const s
     line = line_of(o, item->name_end);
     return trim_end(bytes, item->start,
                     line + 1 < o->n_lines && o->lines[line + 1] < item->end ? o->lines[line + 1]
-                                                                             : item->end);
+                                                                            : item->end);
 }
 
 static uint32_t boundary_of(const sx_outline *o, const uint8_t *bytes, const sx_definition *d)
@@ -504,12 +518,11 @@ static bool define(sx_outline *o, const uint8_t *bytes, size_t n, sx_item *item,
     if (item->end < n && bytes[item->end] == ';')
         item->end++;
     d.scope_start = item->scope_start, d.scope_end = item->scope_end;
-    if (owner && !owner->kind && d.scope_start == d.scope_end) {
+    if (owner && !owner->kind && !owner->local && d.scope_start == d.scope_end) {
         d.scope_start = owner->scope_start;
         d.scope_end = owner->scope_end;
     }
-    if (!strcmp(d.kind, "function") &&
-        (item->qualified || (owner && has_methods(owner))))
+    if (!strcmp(d.kind, "function") && (item->qualified || (owner && has_methods(owner))))
         d.kind = "method";
     d.start_byte = item->start, d.end_byte = item->end;
     d.name_start = item->name_start, d.name_end = item->name_end;
@@ -543,10 +556,8 @@ static bool refer(sx_outline *o, sx_parse *parse)
             return false;
         o->names[o->n_names++] = parse->definitions[i].name_start;
     }
-    if (o->n_names > 0)
-        qsort(o->names, o->n_names, sizeof *o->names, number_ascending);
-    if (o->n_references > 0)
-        qsort(o->references, o->n_references, sizeof *o->references, range_by_start);
+    sort(o->names, o->n_names, sizeof *o->names, number_ascending);
+    sort(o->references, o->n_references, sizeof *o->references, range_by_start);
     for (size_t i = 0; i < o->n_references; i++) {
         const sx_range *use = &o->references[i];
 
@@ -565,8 +576,8 @@ static bool refer(sx_outline *o, sx_parse *parse)
         if (!grow((void **)&parse->references, &parse->cap_references, parse->n_references,
                   sizeof *parse->references))
             return false;
-        parse->references[parse->n_references++] =
-            (sx_reference){use->start, use->end, line + 1, at >= 0 ? o->items[at].definition : -1};
+        parse->references[parse->n_references++] = (sx_reference){
+            use->start, use->end, line + 1, at >= 0 ? o->items[at].definition : -1};
     }
     return true;
 }

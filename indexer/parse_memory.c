@@ -1,6 +1,7 @@
 /* parse_memory.c: a region allocator with free lists, bounded, that jumps out instead of failing.
  * Small blocks are carved from 1 MiB chunks in steps of 16 bytes; large ones hang in a list.
- * A block's header holds its size; what is behind the asked size is poisoned for AddressSanitizer. */
+ * A block's header holds its size; what is behind the asked size is poisoned for AddressSanitizer.
+ */
 #include "indexer/parse_memory.h"
 
 #include <stdlib.h>

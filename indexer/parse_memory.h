@@ -4,8 +4,8 @@
  * assert() renamed to the functions below (indexer/grammars/meson.build). They take from the region
  * that is current on their thread. Two things follow which tree-sitter alone cannot give: a file
  * that needs more than its limit, or makes a grammar's assertion fail, ends in a longjmp to the
- * caller and not in the death of the process; and everything a file used goes back in one step, also
- * after such a jump. Knows nothing of syntax. */
+ * caller and not in the death of the process; and everything a file used goes back in one step,
+ * also after such a jump. Knows nothing of syntax. */
 #ifndef SX_PARSE_MEMORY_H
 #define SX_PARSE_MEMORY_H
 
@@ -18,15 +18,15 @@
 #define SX_PARSE_CLASSES (SX_PARSE_SMALL / 16 + 2) /* a block has a header of 8 bytes */
 
 typedef struct sx_parse_memory {
-    size_t limit, used, peak;      /* bytes taken from the system */
-    size_t keep;                   /* this much stays mapped for the next file */
-    struct sx_parse_chunk *chunks; /* in use, newest first */
-    struct sx_parse_chunk *spare;  /* mapped, not in use */
-    uint8_t *at, *end;             /* what is left of the newest chunk */
+    size_t limit, used, peak;       /* bytes taken from the system */
+    size_t keep;                    /* this much stays mapped for the next file */
+    struct sx_parse_chunk *chunks;  /* in use, newest first */
+    struct sx_parse_chunk *spare;   /* mapped, not in use */
+    uint8_t *at, *end;              /* what is left of the newest chunk */
     void *unused[SX_PARSE_CLASSES]; /* freed blocks by size, header included, in steps of 16 */
     struct sx_parse_large *large;
-    jmp_buf escape;                /* set by the caller before entering */
-    const char *why;               /* after a jump: "memory", "no-memory" or "assertion" */
+    jmp_buf escape;  /* set by the caller before entering */
+    const char *why; /* after a jump: "memory", "no-memory" or "assertion" */
 } sx_parse_memory;
 
 void sx_parse_memory_init(sx_parse_memory *memory, size_t limit, size_t keep);

@@ -20,9 +20,9 @@ static const struct {
 } roles[] = {
     {"name", SX_ROLE_NAME},           {"body", SX_ROLE_BODY},
     {"docbody", SX_ROLE_DOCBODY},     {"scope", SX_ROLE_SCOPE},
-    {"container", SX_ROLE_CONTAINER}, {"outer", SX_ROLE_OUTER},
-    {"attribute", SX_ROLE_ATTRIBUTE}, {"comment", SX_ROLE_COMMENT},
-    {"reference", SX_ROLE_REFERENCE},
+    {"container", SX_ROLE_CONTAINER}, {"local", SX_ROLE_LOCAL},
+    {"outer", SX_ROLE_OUTER},         {"attribute", SX_ROLE_ATTRIBUTE},
+    {"comment", SX_ROLE_COMMENT},     {"reference", SX_ROLE_REFERENCE},
 };
 
 static bool capture_role(sx_query *query, uint32_t i, const char *name)
@@ -63,9 +63,10 @@ int sx_query_load(sx_query *out, sx_parse_memory *memory, const sx_language *lan
     memset(out, 0, sizeof *out);
     if (snprintf(path, sizeof path, "%s/%s.scm", queries_dir, language->name) >= (int)sizeof path ||
         !(file = fopen(path, "rbe"))) {
-        snprintf(err, errlen, "E-QUERY: %s/%s.scm cannot be read: %s; nothing was parsed; install "
-                 "the query files or name their folder", queries_dir, language->name,
-                 strerror(errno));
+        snprintf(err, errlen,
+                 "E-QUERY: %s/%s.scm cannot be read: %s; nothing was parsed; install "
+                 "the query files or name their folder",
+                 queries_dir, language->name, strerror(errno));
         goto out;
     }
     if (!(text = malloc(QUERY_BYTES))) {
@@ -76,8 +77,10 @@ int sx_query_load(sx_query *out, sx_parse_memory *memory, const sx_language *lan
     }
     n = fread(text, 1, QUERY_BYTES, file);
     if (n == QUERY_BYTES || ferror(file)) {
-        snprintf(err, errlen, "E-QUERY: %s is unreadable or over 64 KiB; nothing was parsed; "
-                 "reinstall the query files", path);
+        snprintf(err, errlen,
+                 "E-QUERY: %s is unreadable or over 64 KiB; nothing was parsed; "
+                 "reinstall the query files",
+                 path);
         goto out;
     }
     if (setjmp(memory->escape) != 0) {
@@ -89,30 +92,35 @@ int sx_query_load(sx_query *out, sx_parse_memory *memory, const sx_language *lan
     sx_parse_memory_enter(memory);
     out->query = ts_query_new(grammar, text, (uint32_t)n, &offset, &error);
     if (!out->query) {
-        static const char *const what[] = {"no error", "syntax", "node type", "field", "capture",
-                                           "structure", "language"};
+        static const char *const what[] = {"no error", "syntax",    "node type", "field",
+                                           "capture",  "structure", "language"};
         uint32_t line = 1;
         for (uint32_t i = 0; i < offset && i < n; i++)
             line += text[i] == '\n';
-        snprintf(err, errlen, "E-QUERY: %s:%u does not compile (%s); nothing was parsed; reinstall "
-                 "the query files", path, line,
+        snprintf(err, errlen,
+                 "E-QUERY: %s:%u does not compile (%s); nothing was parsed; reinstall "
+                 "the query files",
+                 path, line,
                  (size_t)error < sizeof what / sizeof what[0] ? what[error] : "unknown");
         goto out;
     }
     for (uint32_t i = 0; i < ts_query_pattern_count(out->query) && !n_predicates; i++)
         ts_query_predicates_for_pattern(out->query, i, &n_predicates);
     if (n_predicates || ts_query_capture_count(out->query) > SX_QUERY_CAPTURES) {
-        snprintf(err, errlen, "E-QUERY: %s holds predicates or over %d captures, which are not "
-                 "supported; nothing was parsed; reinstall the query files", path,
-                 SX_QUERY_CAPTURES);
+        snprintf(err, errlen,
+                 "E-QUERY: %s holds predicates or over %d captures, which are not "
+                 "supported; nothing was parsed; reinstall the query files",
+                 path, SX_QUERY_CAPTURES);
         goto out;
     }
     for (uint32_t i = 0; i < ts_query_capture_count(out->query); i++) {
         uint32_t len;
         const char *name = ts_query_capture_name_for_id(out->query, i, &len);
         if (!capture_role(out, i, name)) {
-            snprintf(err, errlen, "E-QUERY: %s has the capture @%s, which has no meaning; nothing "
-                     "was parsed; reinstall the query files", path, name);
+            snprintf(err, errlen,
+                     "E-QUERY: %s has the capture @%s, which has no meaning; nothing "
+                     "was parsed; reinstall the query files",
+                     path, name);
             goto out;
         }
     }

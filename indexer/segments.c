@@ -1,12 +1,14 @@
 /* segments.c: definitions + tokens -> segments and blocks, as cut_segments and cut_blocks of the
- * model's reference have them. Knows no git, no SQL, no trees, and of the model only sx_text_model. */
+ * model's reference have them. Knows no git, no SQL, no trees, and of the model only sx_text_model.
+ */
 #include "indexer/segments.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TINY 8 /* tokens: a boundary closer than this behind a block's start may join that block */
+#define TINY 8 /* tokens: a boundary closer than this behind a block's start may join that block   \
+                */
 
 /* How many of the ascending `boundaries` are at most `limit`. */
 static size_t count_upto(const uint32_t *boundaries, size_t n, uint64_t limit)
@@ -76,7 +78,7 @@ static size_t boundaries_to_tokens(uint32_t *boundaries, size_t n_boundaries, co
 {
     size_t n = 0, token = 0;
 
-    if (n_boundaries > 0) /* an array of nothing is NULL */
+    if (n_boundaries > 1)
         qsort(boundaries, n_boundaries, sizeof *boundaries, number_ascending);
     for (size_t i = 0; i < n_boundaries; i++) {
         while (token < n_tokens && ends[token] <= boundaries[i])
@@ -118,7 +120,8 @@ out:
 int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *path,
                      const uint8_t *bytes, size_t n, uint32_t *boundaries, size_t n_boundaries)
 {
-    uint32_t *ids = NULL, *ends = NULL, *header = NULL, *cuts = NULL, *starts = NULL, *inside = NULL;
+    uint32_t *ids = NULL, *ends = NULL, *header = NULL, *cuts = NULL, *starts = NULL,
+             *inside = NULL;
     size_t n_header = 0, n_tokens, n_cuts, room, first = 0;
     uint32_t begin = 0;
     int rc = -ENOMEM;
@@ -165,8 +168,8 @@ int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *pa
         memcpy(s->tokens + n_header, ids + begin, (cuts[i] - begin) * sizeof *ids);
         for (; first < n_boundaries && boundaries[first] < cuts[i]; first++)
             inside[n_inside++] = (uint32_t)n_header + boundaries[first] - begin;
-        s->n_blocks =
-            (uint32_t)sx_cut_blocks(s->n_tokens, inside, n_inside, text->block_tokens, starts);
+        s->n_blocks = (uint32_t)sx_cut_blocks(s->n_tokens, inside, n_inside, text->block_tokens,
+                                              starts);
         for (uint32_t b = 0; b < s->n_blocks; b++) {
             uint32_t token = starts[b] > n_header ? begin + starts[b] - (uint32_t)n_header : begin;
             s->blocks[b] = (sx_block_row){starts[b], token ? ends[token - 1] : 0};

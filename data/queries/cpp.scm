@@ -27,6 +27,10 @@
 (declaration declarator: (init_declarator) @name) @definition.variable
 (declaration declarator: (identifier) @name) @definition.variable
 (declaration declarator: (array_declarator) @name) @definition.variable
+(declaration declarator: (pointer_declarator declarator: (identifier) @name)) @definition.variable
+(declaration declarator: (pointer_declarator declarator: (array_declarator) @name)) @definition.variable
+
+(compound_statement) @local
 
 (comment) @comment
 

@@ -15,6 +15,8 @@
 (const_spec (identifier) @name) @definition.constant
 (var_spec name: (identifier) @name) @definition.variable
 
+(func_literal) @local
+
 (comment) @comment
 
 (type_identifier) @reference

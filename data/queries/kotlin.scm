@@ -15,6 +15,12 @@
 (type_alias type: (identifier) @name) @definition.type
 (property_declaration (variable_declaration (identifier) @name)) @definition.property
 
+(lambda_literal) @local
+(anonymous_function) @local
+(anonymous_initializer) @local
+(getter) @local
+(setter) @local
+
 (line_comment) @comment
 (block_comment) @comment
 

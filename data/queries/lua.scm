@@ -26,6 +26,8 @@
 (assignment_statement (variable_list name: (identifier) @name)) @definition.variable
 (assignment_statement (variable_list name: (dot_index_expression table: (_) @scope field: (identifier) @name))) @definition.variable
 
+(function_definition) @local
+
 (comment) @comment
 
 (function_call name: (identifier) @reference)

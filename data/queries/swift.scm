@@ -19,6 +19,9 @@
 (property_declaration name: (pattern bound_identifier: (simple_identifier) @name)) @definition.property
 (protocol_property_declaration name: (pattern bound_identifier: (simple_identifier) @name)) @definition.property
 
+(lambda_literal) @local
+(computed_property) @local
+
 (comment) @comment
 (multiline_comment) @comment
 

@@ -6,6 +6,7 @@
 
 (function_declaration) @definition.function
 (generator_function_declaration) @definition.function
+(return_statement (function_expression name: (identifier) @name body: (_) @body)) @definition.function
 (class_declaration) @definition.class
 (method_definition) @definition.method
 (public_field_definition name: (property_identifier) @name value: (arrow_function body: (_) @body)) @definition.method
@@ -48,6 +49,9 @@
 (lexical_declaration "const" (variable_declarator name: (identifier) @name)) @definition.constant
 (lexical_declaration (variable_declarator name: (identifier) @name)) @definition.variable
 (variable_declaration (variable_declarator name: (identifier) @name)) @definition.variable
+
+(arrow_function) @local
+(function_expression) @local
 
 (comment) @comment
 

@@ -79,8 +79,8 @@ int main(int argc, char **argv)
         return 2;
     }
     sx_parse_memory_init(&memory, (size_t)1 << 30, (size_t)4 << 20);
-    printf("%-11s %6s %7s %10s %12s %9s %9s %7s %6s %9s\n", "language", "files", "MB",
-           "parse MB/s", "+query MB/s", "defs", "refs", "errors", "plain", "worst ms");
+    printf("%-11s %6s %7s %10s %12s %9s %9s %7s %6s %9s\n", "language", "files", "MB", "parse MB/s",
+           "+query MB/s", "defs", "refs", "errors", "plain", "worst ms");
     for (size_t l = 0; l < sx_language_count(); l++) {
         const sx_language *language = sx_language_at(l);
         double alone = 1e30, both = 1e30, worst = 0;

@@ -1,9 +1,9 @@
-/* corpus_test.c: tests/corpus/<language>.txt: sources and the definitions that must be found in them.
- *   corpus_test QUERIES_DIR CORPUS_DIR             every language has its file; every source is right
- *   corpus_test QUERIES_DIR --show FILE            the definitions of a file, in the same form
- * A corpus file holds cases: a line `===== title`, the source, a line `---`, and one definition a line
- * by start: `kind scope.name first-last`, and ` doc first-last` where it has a doc comment. A title
- * that ends in `(errors)` says that the source has syntax errors. */
+/* corpus_test.c: tests/corpus/<language>.txt: sources and the definitions that must be found in
+ * them. corpus_test QUERIES_DIR CORPUS_DIR             every language has its file; every source is
+ * right corpus_test QUERIES_DIR --show FILE            the definitions of a file, in the same form
+ * A corpus file holds cases: a line `===== title`, the source, a line `---`, and one definition a
+ * line by start: `kind scope.name first-last`, and ` doc first-last` where it has a doc comment. A
+ * title that ends in `(errors)` says that the source has syntax errors. */
 #include "indexer/definitions.h"
 #include "tests/check.h"
 
@@ -63,8 +63,8 @@ static bool run(sx_parser *parser, const sx_language *language, const char *sour
 {
     char err[512] = "";
 
-    if (sx_parser_run(parser, language, (const uint8_t *)source, n, NULL, parse, err,
-                      sizeof err) == 0)
+    if (sx_parser_run(parser, language, (const uint8_t *)source, n, NULL, parse, err, sizeof err) ==
+        0)
         return true;
     fprintf(stderr, "%s\n", err);
     return false;
@@ -82,7 +82,8 @@ static void check_case(sx_parser *parser, const sx_language *language, const cha
                     found);
         SX_CHECK(!strcmp(found, expected));
         if (parse.has_errors != (strstr(title, "(errors)") != NULL))
-            fprintf(stderr, "%s, %s: syntax errors are not as the title says\n", language->name, title);
+            fprintf(stderr, "%s, %s: syntax errors are not as the title says\n", language->name,
+                    title);
         SX_CHECK(parse.has_errors == (strstr(title, "(errors)") != NULL));
         for (size_t i = 0; i < parse.n_definitions; i++) {
             const sx_definition *d = &parse.definitions[i];
@@ -150,8 +151,8 @@ int main(int argc, char **argv)
         sx_parse parse = {0};
         size_t n = 0;
         char *source = read_file(argv[3], &n);
-        const sx_language *language =
-            source ? sx_language_of(argv[3], (const uint8_t *)source, n) : NULL;
+        const sx_language *language = source ? sx_language_of(argv[3], (const uint8_t *)source, n)
+                                             : NULL;
         char *found = NULL;
 
         if (language && run(parser, language, source, n, &parse) &&

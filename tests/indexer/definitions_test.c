@@ -24,37 +24,74 @@ static void check_languages(void)
     static const struct {
         const char *path, *text, *language;
     } cases[] = {
-        {"a.c", "", "c"}, {"src/a.CC", "", "cpp"}, {"a.C", "", "cpp"}, {"a.cu", "", "cuda"},
-        {"a.cuh", "", "cuda"}, {"a.py", "", "python"}, {"a.pyi", "", "python"},
-        {"a.mjs", "", "javascript"}, {"a.jsx", "", "javascript"}, {"a.ts", "", "typescript"},
-        {"a.tsx", "", "tsx"}, {"a.rs", "", "rust"}, {"a.go", "", "go"}, {"A.java", "", "java"},
-        {"a.rb", "", "ruby"}, {"Rakefile", "", "ruby"}, {"dir/Gemfile", "", "ruby"},
-        {"a.cs", "", "csharp"}, {"a.sh", "", "bash"}, {"PKGBUILD", "", "bash"},
-        {"a.php", "", "php"}, {"a.lua", "", "lua"}, {"a.kt", "", "kotlin"},
-        {"build.gradle.kts", "", "kotlin"}, {"a.swift", "", "swift"},
-        {"README.md", "", "none"}, {"Makefile", "", "none"}, {"", "", "none"}, {".", "", "none"},
-        {"a.", "", "none"}, {".c", "", "none"}, {"a.c/b", "", "none"}, {"a b", "", "none"},
-        {"a.verylongsuffixthatnobodyhas", "", "none"}, {"py", "", "none"},
+        {"a.c", "", "c"},
+        {"src/a.CC", "", "cpp"},
+        {"a.C", "", "cpp"},
+        {"a.cu", "", "cuda"},
+        {"a.cuh", "", "cuda"},
+        {"a.py", "", "python"},
+        {"a.pyi", "", "python"},
+        {"a.mjs", "", "javascript"},
+        {"a.jsx", "", "javascript"},
+        {"a.ts", "", "typescript"},
+        {"a.tsx", "", "tsx"},
+        {"a.rs", "", "rust"},
+        {"a.go", "", "go"},
+        {"A.java", "", "java"},
+        {"a.rb", "", "ruby"},
+        {"Rakefile", "", "ruby"},
+        {"dir/Gemfile", "", "ruby"},
+        {"a.cs", "", "csharp"},
+        {"a.sh", "", "bash"},
+        {"PKGBUILD", "", "bash"},
+        {"a.php", "", "php"},
+        {"a.lua", "", "lua"},
+        {"a.kt", "", "kotlin"},
+        {"build.gradle.kts", "", "kotlin"},
+        {"a.swift", "", "swift"},
+        {"README.md", "", "none"},
+        {"Makefile", "", "none"},
+        {"", "", "none"},
+        {".", "", "none"},
+        {"a.", "", "none"},
+        {".c", "", "none"},
+        {"a.c/b", "", "none"},
+        {"a b", "", "none"},
+        {"a.verylongsuffixthatnobodyhas", "", "none"},
+        {"py", "", "none"},
         /* by the first line */
-        {"run", "#!/bin/sh\n", "bash"}, {"run", "#!/usr/bin/env python3\n", "python"},
+        {"run", "#!/bin/sh\n", "bash"},
+        {"run", "#!/usr/bin/env python3\n", "python"},
         {"run", "#!/usr/bin/env -S LANG=C python3.11 -u\n", "python"},
-        {"run", "#! /usr/local/bin/node --flag", "javascript"}, {"run", "#!/usr/bin/ruby", "ruby"},
-        {"run", "#!/usr/bin/perl\n", "none"}, {"run", "#!", "none"}, {"run", "#!   ", "none"},
-        {"run", "#!/usr/bin/env", "none"}, {"run.in", "#!/bin/bash\n", "bash"},
-        {".hidden", "#!/bin/sh\n", "bash"}, {"run", "python\n", "none"},
+        {"run", "#! /usr/local/bin/node --flag", "javascript"},
+        {"run", "#!/usr/bin/ruby", "ruby"},
+        {"run", "#!/usr/bin/perl\n", "none"},
+        {"run", "#!", "none"},
+        {"run", "#!   ", "none"},
+        {"run", "#!/usr/bin/env", "none"},
+        {"run.in", "#!/bin/bash\n", "bash"},
+        {".hidden", "#!/bin/sh\n", "bash"},
+        {"run", "python\n", "none"},
         /* headers */
-        {"a.h", "", "c"}, {"a.h", "#include <stdio.h>\nint f(void);\n", "c"},
+        {"a.h", "", "c"},
+        {"a.h", "#include <stdio.h>\nint f(void);\n", "c"},
         {"a.h", "#ifdef __cplusplus\nextern \"C\" {\n#endif\nint f(void);\n", "c"},
-        {"a.h", "#include <vector>\n", "cpp"}, {"a.h", "namespace net {\n", "cpp"},
-        {"a.h", "  template <class T>\nT f();\n", "cpp"}, {"a.h", "class Ring : public A {\n", "cpp"},
-        {"a.h", "struct A {\n  public:\n  int x;\n};\n", "cpp"}, {"a.h", "using A = int;\n", "cpp"},
+        {"a.h", "#include <vector>\n", "cpp"},
+        {"a.h", "namespace net {\n", "cpp"},
+        {"a.h", "  template <class T>\nT f();\n", "cpp"},
+        {"a.h", "class Ring : public A {\n", "cpp"},
+        {"a.h", "struct A {\n  public:\n  int x;\n};\n", "cpp"},
+        {"a.h", "using A = int;\n", "cpp"},
         {"a.h", "/*\nnamespace of things; class A;\n*/\nint x;\n", "c"},
-        {"a.h", "// class A {\nint x;\n", "c"}, {"a.h", "/* class A; */ int x;\n", "c"},
-        {"a.h", "class = x;\nnamespace = 1;\n", "c"}, {"a.h", "int classic;\nint usingx;\n", "c"},
+        {"a.h", "// class A {\nint x;\n", "c"},
+        {"a.h", "/* class A; */ int x;\n", "c"},
+        {"a.h", "class = x;\nnamespace = 1;\n", "c"},
+        {"a.h", "int classic;\nint usingx;\n", "c"},
         {"a.h", "@interface A : NSObject\n@end\n", "none"},
         /* other things by these suffixes */
         {"de.ts", "<?xml version=\"1.0\"?>\n<!DOCTYPE TS>\n", "none"},
-        {"a.inc", "<?php\n", "php"}, {"a.inc", ".globl main\n", "none"},
+        {"a.inc", "<?php\n", "php"},
+        {"a.inc", ".globl main\n", "none"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -142,8 +179,8 @@ static void check_signatures(sx_parser *p)
     check_outline(p, "c", "/* Doc. */\nint x = 1;\n", "x", "int x = 1;", "/* Doc");
     check_outline(p, "c", "int t[] = {\n1,\n2,\n3,\n4,\n5,\n6,\n7,\n8,\n};\n", "t", "int t[] = {",
                   "int t");
-    check_outline(p, "python", "class A:\n    @x\n    def f(self,\n          a):\n        'd'\n", "f",
-                  "@x\n    def f(self,\n          a):", "    @x");
+    check_outline(p, "python", "class A:\n    @x\n    def f(self,\n          a):\n        'd'\n",
+                  "f", "@x\n    def f(self,\n          a):", "    @x");
     check_outline(p, "python", "class A:\n\n    # Doc.\n    def f(self): pass\n", "f",
                   "def f(self):", "    # Doc");
     check_outline(p, "java", "interface A {\n  void f(\n    int a);\n}\n", "f",
@@ -210,9 +247,9 @@ static void check_references(sx_parser *parser)
         uint32_t line;
         const char *in;
     } uses[] = {
-        {"ring", 1, NULL},  {"push", 2, NULL},    {"ring", 2, NULL}, {"ring", 3, "push"},
-        {"LOCK", 5, "push"}, {"add", 6, "push"}, {"other", 6, "push"}, {"ops", 8, "all"},
-        {"push", 8, "all"},
+        {"ring", 1, NULL},    {"push", 2, NULL},   {"ring", 2, NULL},
+        {"ring", 3, "push"},  {"LOCK", 5, "push"}, {"add", 6, "push"},
+        {"other", 6, "push"}, {"ops", 8, "all"},   {"push", 8, "all"},
     };
     sx_parse parse = {0};
     size_t n = sizeof uses / sizeof uses[0], found = 0;
@@ -235,7 +272,8 @@ static void check_references(sx_parser *parser)
     sx_parse_free(&parse);
 }
 
-/* ---- limits ----------------------------------------------------------------------------------- */
+/* ---- limits -----------------------------------------------------------------------------------
+ */
 
 static char *repeat(const char *part, size_t times, const char *tail, size_t *n)
 {
@@ -351,18 +389,30 @@ static void *check_hostile(void *unused)
         const char *language, *part, *tail;
         size_t times;
     } bombs[] = {
-        {"javascript", "(", "", 1000000},   {"c", "{", "", 1000000},
-        {"python", "[", "", 1000000},       {"cpp", "*ss<s\"ss<sqX", "", 100000},
-        {"cpp", "A<", "", 1000000},         {"c", "int f(){", "", 200000},
-        {"java", "class A{", "", 300000},   {"rust", "impl A{", "", 300000},
-        {"rust", "type A=[u8;{", "", 100000}, {"javascript", "const a={b(){", "", 100000},
-        {"c", "// x\n", "int a,b,c,d,e,f,g,h;", 300000}, {"rust", "#[a]\n", "fn f(){}", 300000},
-        {"c", "\"aaaaaaaaaaaaaaaa", "", 200000}, {"typescript", "@a ", "class A {}", 300000},
-        {"go", "type (", "", 300000},       {"ruby", "class A;", "", 300000},
-        {"bash", "cat <<A\n", "", 100000},  {"ruby", "a <<~A\n", "", 100000},
-        {"csharp", "namespace A{", "", 200000}, {"swift", "a?", "", 500000},
-        {"kotlin", "a<", "", 500000},       {"php", "<?php {", "", 300000},
-        {"lua", "do ", "", 500000},         {"cuda", "<<<", "", 500000},
+        {"javascript", "(", "", 1000000},
+        {"c", "{", "", 1000000},
+        {"python", "[", "", 1000000},
+        {"cpp", "*ss<s\"ss<sqX", "", 100000},
+        {"cpp", "A<", "", 1000000},
+        {"c", "int f(){", "", 200000},
+        {"java", "class A{", "", 300000},
+        {"rust", "impl A{", "", 300000},
+        {"rust", "type A=[u8;{", "", 100000},
+        {"javascript", "const a={b(){", "", 100000},
+        {"c", "// x\n", "int a,b,c,d,e,f,g,h;", 300000},
+        {"rust", "#[a]\n", "fn f(){}", 300000},
+        {"c", "\"aaaaaaaaaaaaaaaa", "", 200000},
+        {"typescript", "@a ", "class A {}", 300000},
+        {"go", "type (", "", 300000},
+        {"ruby", "class A;", "", 300000},
+        {"bash", "cat <<A\n", "", 100000},
+        {"ruby", "a <<~A\n", "", 100000},
+        {"csharp", "namespace A{", "", 200000},
+        {"swift", "a?", "", 500000},
+        {"kotlin", "a<", "", 500000},
+        {"php", "<?php {", "", 300000},
+        {"lua", "do ", "", 500000},
+        {"cuda", "<<<", "", 500000},
         {"tsx", "<a>", "", 300000},
     };
     sx_parser_limits limits = {.deadline_ms = 100, .max_memory = 32 << 20};

@@ -9,7 +9,8 @@
 
 #define MANY 4096
 
-static size_t toy_tokenize(void *user, const uint8_t *bytes, size_t n, uint32_t *ids, uint32_t *ends)
+static size_t toy_tokenize(void *user, const uint8_t *bytes, size_t n, uint32_t *ids,
+                           uint32_t *ends)
 {
     size_t n_ids = 0;
 
@@ -70,8 +71,11 @@ static void check_file(const char *head, const char *boundaries, const char *exp
     size_t n_b = read_numbers(boundaries, b), size, token = 0, n_tokens;
 
     SX_CHECK(sscanf(head, "%u %u %u %u %u %63s", &seed, &n, &segment, &block, &header, path) == 6);
-    sx_text_model text = {.file_token = 1, .segment_tokens = segment, .block_tokens = block,
-                          .header_tokens = header, .tokenize = toy_tokenize};
+    sx_text_model text = {.file_token = 1,
+                          .segment_tokens = segment,
+                          .block_tokens = block,
+                          .header_tokens = header,
+                          .tokenize = toy_tokenize};
     bytes = malloc(n + 1);
     if (!bytes || n > MANY)
         return;
@@ -87,7 +91,8 @@ static void check_file(const char *head, const char *boundaries, const char *exp
     for (size_t i = 0; out && i < s.n_segments; i++) {
         const sx_segment *one = &s.segments[i];
         uint32_t path_ids[64], path_ends[64];
-        size_t n_path = toy_tokenize(NULL, (const uint8_t *)path, strlen(path), path_ids, path_ends);
+        size_t n_path = toy_tokenize(NULL, (const uint8_t *)path, strlen(path), path_ids,
+                                     path_ends);
         size_t n_header = n_path + 2 < header ? n_path + 2 : header;
 
         fprintf(out, "%s%u %u..%u", i ? "; " : "", one->n_tokens, one->byte_start, one->byte_end);
