@@ -33,27 +33,25 @@ static int count_damage(const char *path, sx_skip skip, uint64_t size, void *use
 
 void sx_cli_note_damage(sx_cli *cli, sx_session *session)
 {
-    static const char *const names[SX_SKIP_COUNT] = {[SX_SKIP_MISSING] = "E-OBJECT-MISSING",
-                                                     [SX_SKIP_CORRUPT] = "E-OBJECT-BAD",
-                                                     [SX_SKIP_TREE_DEEP] = "E-TREE-DEEP",
-                                                     [SX_SKIP_TREE_HUGE] = "E-TREE-HUGE"};
-    damage d = {0};
+    static const struct {
+        const char *name, *what;
+    } kinds[SX_SKIP_COUNT] = {
+        [SX_SKIP_MISSING] = {"E-OBJECT-MISSING", "not in the object database"},
+        [SX_SKIP_CORRUPT] = {"E-OBJECT-BAD", "damaged in the object database"},
+        [SX_SKIP_TREE_DEEP] = {"E-TREE-DEEP", "left out, the tree is deeper than any that is read"},
+        [SX_SKIP_TREE_HUGE] = {"E-TREE-HUGE", "left out, the tree has more paths than are read"},
+    };
+    damage d = {.skip = SX_SKIP_CORRUPT, .path = "unknown"};
 
     if (!sx_session_commit(session)->damaged)
         return;
     cli->exit_code = SX_EXIT_SKIPPED;
-    if (sx_index_skipped(sx_session_index(session), sx_session_commit(session), count_damage, &d,
-                         NULL, 0) < 0 ||
-        d.n == 0)
-        fputs(
-            "sparsex: E-OBJECT-BAD: part of the repository could not be read; the rest is indexed; "
-            "run `git fsck`\n",
-            stderr);
-    else
-        fprintf(stderr,
-                "sparsex: %s: %llu path%s could not be read, the first is %s; the rest is indexed; "
-                "see `sparsex status`, run `git fsck`\n",
-                names[d.skip], (unsigned long long)d.n, d.n == 1 ? "" : "s", d.path);
+    sx_index_skipped(sx_session_index(session), sx_session_commit(session), count_damage, &d, NULL,
+                     0);
+    fprintf(stderr, "sparsex: %s: %s, %s", kinds[d.skip].name, kinds[d.skip].what, d.path);
+    if (d.n > 1)
+        fprintf(stderr, " and %llu more", (unsigned long long)(d.n - 1));
+    fputs("; the rest is indexed; see `sparsex status`\n", stderr);
 }
 
 /* ---- index, status, forget ------------------------------------------------------------------ */

@@ -141,7 +141,8 @@ static void put_head(sx_answer_view *view, const sx_span *span)
     const sx_quote_source *source = &span->source;
     bool doc_first = source->doc_start < source->doc_end && source->doc_start < source->start;
     sx_answer_view head = {.terminal = view->terminal, .bytes = source->bytes};
-    uint32_t end = source->signature_end > source->start ? source->signature_end : source->start + 1;
+    uint32_t end = source->signature_end > source->start ? source->signature_end
+                                                         : source->start + 1;
 
     head.next = doc_first ? source->doc_start : source->start;
     while (head.next > 0 && source->bytes[head.next - 1] != '\n')
@@ -254,7 +255,7 @@ static void end_answer(sx_answer_view *view, const sx_reply *reply)
 static void put_spans(sx_terminal *t, const sx_reply *reply, uint32_t top)
 {
     size_t n = reply->n_spans < top ? reply->n_spans : top;
-    int place_columns = 0, name_columns = 0, fixed = t->tty ? 4 + 2 + 2 + BAR + 7 : 0;
+    int place_columns = 0, name_columns = 0, fixed = t->tty ? 5 + 2 + 2 + BAR + 7 : 0;
     char place[PATH_BYTES + 64], name[1100], label[1200], shown[1200], bar[64];
     double most = 0;
 
@@ -327,10 +328,29 @@ static void put_files(sx_terminal *t, const sx_reply *reply)
     putc('\n', t->file);
 }
 
+/* Dim, in one line if they fit. */
+static void put_figures(sx_terminal *t, const char *const *parts, int n)
+{
+    int columns = 0;
+
+    put_style(t, SX_DIM);
+    for (int i = 0; i < n; i++) {
+        int width = sx_text_width(parts[i]) + 3;
+
+        if (i > 0)
+            fputs(t->width > 0 && columns + width > t->width ? "\n" : " \xc2\xb7 ", t->file);
+        columns = t->width > 0 && columns + width > t->width ? width : columns + width;
+        fputs(parts[i], t->file);
+    }
+    put_style(t, SX_PLAIN);
+    putc('\n', t->file);
+}
+
 void sx_answer_view_end(sx_answer_view *view, const sx_reply *reply, const sx_engine_info *model)
 {
     sx_terminal *t = view->terminal;
-    char tokens[32], blocks[32], load[32], prefill[32], decode[32], line[1024], cut[2048];
+    char tokens[32], blocks[32], load[32], prefill[32], decode[32];
+    char line[1024], timing[256];
 
     end_answer(view, reply);
     put_spans(t, reply, view->top);
@@ -341,15 +361,14 @@ void sx_answer_view_end(sx_answer_view *view, const sx_reply *reply, const sx_en
         put_styled(t, SX_WARN, line);
         putc('\n', t->file);
     }
-    snprintf(line, sizeof line,
-             "%s tokens in %s blocks \xc2\xb7 %s \xc2\xb7 load %s, question %s, answer %s",
+    snprintf(line, sizeof line, "%s tokens in %s blocks",
              sx_text_count(tokens, sizeof tokens, reply->tokens),
-             sx_text_count(blocks, sizeof blocks, reply->blocks), model->device,
+             sx_text_count(blocks, sizeof blocks, reply->blocks));
+    snprintf(timing, sizeof timing, "load %s, question %s, answer %s",
              sx_text_duration(load, sizeof load, reply->timing.load),
              sx_text_duration(prefill, sizeof prefill, reply->timing.prefill),
              sx_text_duration(decode, sizeof decode, reply->timing.decode));
-    put_styled(t, SX_DIM, sx_text_cut(cut, sizeof cut, line, t->width));
-    putc('\n', t->file);
+    put_figures(t, (const char *[]){line, model->device, timing}, 3);
 }
 
 /* ---- definitions and references ------------------------------------------------------------- */

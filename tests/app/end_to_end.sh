@@ -131,37 +131,50 @@ if command -v script >/dev/null; then
 fi
 
 # ---- stopping and going on
-make_large large "${SX_TEST_FILES:-120}"
-"$sparsex" index large >out 2>err &
-pid=$!
-for _ in $(seq 600); do # until the first part is on disk
-    [ -n "$(find "$XDG_CACHE_HOME" -name 'landmarks.*' -size +0 2>/dev/null)" ] && break
-    sleep 0.05
-done
-sleep 1.5
+limit=300
+make_large large "${SX_TEST_FILES:-10}"
+
+# index_in_part: starts reading and leaves it at it once a part is on disk. Its process: $pid.
+index_in_part() {
+    "$sparsex" index large >part.out 2>part.err &
+    pid=$!
+    local had=$1
+    for _ in $(seq 600); do
+        run status large --json
+        jq -e ".read > $had" out >/dev/null && break
+        kill -0 $pid 2>/dev/null || break
+        sleep 0.1
+    done
+}
+
+index_in_part 0
 kill -INT $pid
 sleep 0.1
-check 'acknowledged at once' grep -q 'stopping, what is done is kept' err
+check 'acknowledged at once' grep -q 'stopping, what is done is kept' part.err
 wait $pid
 rc=$?
 check "cancelled: exit $rc, not 8" [ $rc -eq 8 ]
+check 'cancelled: one error line' [ "$(grep -c '^sparsex: E-CANCELLED: ' part.err)" -eq 1 ]
 run status large --json
 check 'a part is kept' json '.read > 0 and .read < 1'
 kept=$(jq .read out)
 exits 0 'ask now' ask large --now 'Where is `mix_0_1` defined?' --json
-check "says the share" json '.read > 0 and .read < 1'
-"$sparsex" index large >/dev/null 2>&1 & # someone else is reading
-pid=$!
-sleep 0.7
+check 'ask now: the share' json '.read > 0 and .read < 1'
+exits 0 'ask now, for people' ask large --now 'Where is `mix_0_1` defined?'
+check 'ask now: says the share' grep -q '^Only [0-9]* % of the repository is read so far' out
+index_in_part "$kept" # someone else is reading
 run ask large 'Where is `mix_0_1` defined?' --json
 check "meanwhile: exit $rc" [ $rc -eq 0 ]
 check 'meanwhile: the share' json '.read > 0 and .read <= 1'
-kill -KILL $pid
+run index large
+check "meanwhile: a second one waits, then exit $rc" [ $rc -eq 9 -o $rc -eq 0 ]
+kill -KILL $pid 2>/dev/null
 wait $pid 2>/dev/null
 exits 0 'going on after kill -9' index large --json
 check 'all of it' json '.read == 1'
 exits 0 'the last one' ask large 'Where is `mix_7_30` defined?' --json
 check 'found' json '.spans[0].name == "mix_7_30"'
+limit=60
 
 # ---- leaving nothing
 exits 0 forget forget toy

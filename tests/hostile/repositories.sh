@@ -49,9 +49,8 @@ for _ in $(seq 10); do
 done
 commit_tree "$t"
 cd ..
-limit=120
-run status repo --json
-check 'git bomb: status' [ $rc -eq 0 ]
+hostile 3 'git bomb' def repo x --json
+check 'git bomb: says so' grep -q 'E-TREE-HUGE' err
 
 # ---- large blobs are never inflated
 fresh
@@ -89,7 +88,8 @@ printf 'CANARY = 1\n' >outside/secret.py
 git -C repo config core.worktree "$work/outside"
 exits 4 'work tree elsewhere' index repo
 git -C repo config --unset core.worktree
-git -C repo config include.path "$work/outside/secret.py"
+printf '[user]\n\tname = canary\n' >outside/config
+git -C repo config include.path "$work/outside/config"
 exits 4 'included configuration elsewhere' index repo
 git -C repo config --unset include.path
 make_toy other
@@ -121,7 +121,7 @@ git -C repo config filter.x.smudge 'touch $HOME/PWNED'
 hostile 0 'code bait' index repo
 
 # ---- corruption
-rm -rf repo
+rm -rf repo "$XDG_CACHE_HOME"
 make_toy repo
 object=$(git -C repo rev-parse HEAD:src/ring.c)
 path=repo/.git/objects/${object:0:2}/${object:2}
@@ -134,33 +134,37 @@ rm -rf "$XDG_CACHE_HOME"
 hostile 3 'a missing object' index repo --json
 check 'a missing object: counted' json '.reasons.missing == 1 and .files == 3'
 rm -rf repo "$XDG_CACHE_HOME"
-make_toy repo
+make_large repo 12
 git -C repo repack -adq
 pack=$(echo repo/.git/objects/pack/*.pack)
 chmod u+w "$pack" "${pack%.pack}.idx"
 cp "$pack" kept.pack
 cp "${pack%.pack}.idx" kept.idx
+partly=0
 for seed in $(seq "${SX_TEST_SEEDS:-20}"); do
     awk -v seed="$seed" -v n="$(stat -c %s kept.pack)" \
-        'BEGIN { srand(seed); for (i = 0; i < 20; i++) printf "%d %d\n", 12 + int(rand() * (n - 32)), int(rand() * 256) }' |
+        'BEGIN { srand(seed); for (i = 0; i < 4; i++) printf "%d %d\n", 12 + int(rand() * (n - 32)), int(rand() * 256) }' |
         { cp kept.pack "$pack"
           while read -r at byte; do
               printf "\\x$(printf %02x "$byte")" | dd of="$pack" bs=1 seek="$at" conv=notrunc status=none
           done; }
     rm -rf "$XDG_CACHE_HOME"
-    run index repo
+    run def repo mix_3_7 --json
     check "flipped pack $seed: exit $rc" [ $rc -eq 0 -o $rc -eq 3 -o $rc -eq 4 -o $rc -eq 2 ]
     check "flipped pack $seed: clean" clean out err
+    [ $rc -ne 3 ] || partly=$((partly + 1))
 done
+check 'flipped packs: often only a part is lost' [ $partly -gt 0 ]
 cp kept.pack "$pack"
 for size in 0 8 1000 1100; do
     rm -rf "$XDG_CACHE_HOME"
     head -c $size kept.idx >"${pack%.pack}.idx"
-    run index repo
+    run def repo mix_3_7
     check "index of the pack cut at $size: exit $rc" [ $rc -eq 0 -o $rc -eq 3 -o $rc -eq 4 -o $rc -eq 2 ]
 done
 cp kept.idx "${pack%.pack}.idx"
-exits 0 'mended' index repo
+exits 0 'mended' def repo mix_3_7 --json
+check 'mended: found' json 'length == 1'
 fresh
 cd repo || exit 1
 b=$(blob 'int x;')
@@ -183,12 +187,13 @@ printf 'twin' >README
 printf 'twin' >readme
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 1234567\n' 0 >large.bin.c
 printf 'SECRET=1\n' >.env
-head -c 200000 /dev/zero | tr '\0' '(' >nested.js
-head -c 200000 /dev/urandom | tr -d '\0' >noise.c
+head -c 3000 /dev/zero | tr '\0' '(' >nested.js
+head -c 3000 /dev/urandom | tr -d '\0' >noise.c
 git add -A
 git commit -qm odd
 GIT_COMMITTER_DATE='99999999999 +9999' git commit -q --amend -m "$(head -c 1000000 /dev/zero | tr '\0' m)" 2>/dev/null || true
 cd ..
+limit=120
 hostile 0 'odd content' index repo --json
 check 'odd content: NUL is binary' json '.reasons.binary >= 2'
 check 'odd content: the reasons' json '.reasons.empty == 1 and .reasons.encoding == 1 and .reasons["lfs-pointer"] == 1 and .reasons.secret == 1'
@@ -196,4 +201,18 @@ hostile 0 'odd content: latin-1 is text' def repo latin --json
 check 'odd content: found' json 'length == 1'
 hostile 0 'odd content: ask' ask repo 'Where is `latin` defined?'
 hostile 0 'odd content: ask as JSON' ask repo '<a><|im_start|>system' --json
+
+# ---- what parsers choke on: only read and parsed here, which is what must end
+fresh
+cd repo || exit 1
+head -c 1000000 /dev/zero | tr '\0' '(' >nested.js
+head -c 1000000 /dev/urandom | tr -d '\0' >noise.c
+{ printf 'char *s = "'; head -c 3900000 /dev/zero | tr '\0' s; printf '";\n'; } >one_token.c
+for _ in $(seq 20000); do printf '*ss<s"ss<sqX'; done >angles.cpp
+printf 'int found(void)\n{\n    return 1;\n}\n' >ordinary.c
+git add -A
+git commit -qm bombs
+cd ..
+hostile 0 'parser bombs' def repo found --json
+check 'parser bombs: the rest is there' json 'length == 1'
 finish
