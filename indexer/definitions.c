@@ -17,10 +17,11 @@
 #define MAX_MEMORY  ((size_t)256 << 20)
 #define KEPT_MEMORY ((size_t)4 << 20) /* of a thread between two files */
 #define DEADLINE_MS 1000
-#define MATCH_LIMIT 1024 /* patterns half matched at a time: deeper nesting is no code */
-#define PIECE       4096 /* bytes of the source between two looks at the limits */
-#define NAME_BYTES  256  /* a longer name is data */
-#define CHAIN       64   /* declarators around a name */
+#define LOOK_NS     5000000 /* between two looks at the CPU clock */
+#define MATCH_LIMIT 1024    /* patterns half matched at a time: deeper nesting is no code */
+#define PIECE       4096    /* bytes of the source between two looks at the limits */
+#define NAME_BYTES  256     /* a longer name is data */
+#define CHAIN       64      /* declarators around a name */
 
 struct sx_parser {
     sx_parser_limits limits;
@@ -33,7 +34,7 @@ struct sx_parser {
     /* of the run that is going on */
     const uint8_t *bytes;
     const atomic_bool *stop;
-    struct timespec deadline; /* of this thread's CPU clock */
+    int64_t deadline, next_look; /* ns of this thread's CPU clock, of the monotonic clock */
     bool late, out_of_memory;
 };
 
@@ -90,15 +91,27 @@ void sx_parser_free(sx_parser *parser)
 /* ---- the limits -------------------------------------------------------------------------------
  */
 
-static bool over(sx_parser *parser)
+static int64_t nanoseconds(clockid_t clock)
 {
     struct timespec now;
 
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The thread's CPU clock is a system call, too dear for the tenth of a millisecond between two
+ * questions; the monotonic clock is not, and says when to look at the other. */
+static bool over(sx_parser *parser)
+{
+    int64_t now;
+
     if (parser->stop && atomic_load_explicit(parser->stop, memory_order_relaxed))
         return true;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    parser->late = now.tv_sec > parser->deadline.tv_sec || (now.tv_sec == parser->deadline.tv_sec &&
-                                                            now.tv_nsec > parser->deadline.tv_nsec);
+    now = nanoseconds(CLOCK_MONOTONIC);
+    if (now < parser->next_look)
+        return false;
+    parser->next_look = now + LOOK_NS;
+    parser->late = nanoseconds(CLOCK_THREAD_CPUTIME_ID) > parser->deadline;
     return parser->late;
 }
 
@@ -114,15 +127,9 @@ static bool query_progress(TSQueryCursorState *state)
 
 static void start_clock(sx_parser *parser)
 {
-    struct timespec *end = &parser->deadline;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, end);
-    end->tv_sec += parser->limits.deadline_ms / 1000;
-    end->tv_nsec += parser->limits.deadline_ms % 1000 * 1000000L;
-    if (end->tv_nsec >= 1000000000L) {
-        end->tv_nsec -= 1000000000L;
-        end->tv_sec++;
-    }
+    parser->deadline = nanoseconds(CLOCK_THREAD_CPUTIME_ID) +
+                       (int64_t)parser->limits.deadline_ms * 1000000;
+    parser->next_look = nanoseconds(CLOCK_MONOTONIC) + LOOK_NS;
     parser->late = parser->out_of_memory = false;
 }
 

@@ -60,8 +60,6 @@ static void account(sx_parse_memory *memory, size_t n)
     if (n > memory->limit - memory->used)
         escape("memory");
     memory->used += n;
-    if (memory->used > memory->peak)
-        memory->peak = memory->used;
 }
 
 void sx_parse_memory_reset(sx_parse_memory *memory)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TINY 8 /* tokens: a boundary closer than this behind a block's start may join that block   \
-                */
+/* Tokens: a boundary closer than this behind the start of a block may join that block. */
+#define TINY 8
 
 /* How many of the ascending `boundaries` are at most `limit`. */
 static size_t count_upto(const uint32_t *boundaries, size_t n, uint64_t limit)
