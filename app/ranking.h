@@ -14,11 +14,11 @@
  * 2. A block without a candidate is a span of its own bytes.
  * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses.
  * 4. Order: definitions that the question names outright come first; then higher rank, higher mass,
- *    the order of the tree. A question names a definition outright if it holds the definition's name
- *    as a whole word and that word is clearly a name: quoted with ` or ', followed by "(", or with an
- *    underscore, a digit or a capital inside. "How do I open a list?" names nothing outright and
- *    lets a word decide only between equals; `open` does name.
- *    Only what the model selected is ranked, so a name never brings in what was not read.
+ *    the order of the tree. A question names a definition outright if it holds the definition's
+ * name as a whole word and that word is clearly a name: quoted with ` or ', followed by "(", or
+ * with an underscore, a digit or a capital inside. "How do I open a list?" names nothing outright
+ * and lets a word decide only between equals; `open` does name. Only what the model selected is
+ * ranked, so a name never brings in what was not read.
  *
  * Why the rank and not the mass: on `Where is X defined?` the rank puts the right definition first
  * far more often; the mass says what the answer's words were taken from, and is what is shown.
@@ -30,7 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How `question` holds `name`: not at all, as a word of the language perhaps, or outright as a name. */
+/* How `question` holds `name`: not at all, as a word of the language perhaps, or outright as a
+ * name. */
 typedef enum sx_naming { SX_NAMED_NOT, SX_NAMED_WORD, SX_NAMED_OUTRIGHT } sx_naming;
 sx_naming sx_question_names(const char *question, const char *name);
 

@@ -95,7 +95,7 @@ char *sx_reply_answer(const sx_reply *reply);
 
 typedef struct sx_request {
     const char *text;
-    uint32_t top; /* spans wanted; the reply may hold a few more, for quotations */
+    uint32_t top;         /* spans wanted; the reply may hold a few more, for quotations */
     bool landmarks_alone; /* rank without looking for names in the question: for measuring */
     sx_attention attention;
     /* READ: spans are known, by rank. TEXT: reply->text and ->quote have grown. Either may be NULL.
