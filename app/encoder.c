@@ -8,6 +8,7 @@
 #include "app/terminal.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -28,7 +29,7 @@ typedef struct encoding {
     sx_extent extents[BATCH];     /* written, not yet referenced */
     size_t n_extents;
     bool kv_dirty;
-    double flushed_ms;
+    double flushed_ms, until_ms; /* last commit; when no more is taken on */
     char last_path[4096]; /* to count files */
     sx_progress progress;
 } encoding;
@@ -97,7 +98,7 @@ static int source(sx_encode_input *in, void *user)
     int rc;
 
     pthread_mutex_lock(&e->lock);
-    rc = e->rc < 0 ? e->rc : next_segment(e, in);
+    rc = e->rc < 0 ? e->rc : sx_clock_ms() > e->until_ms ? 0 : next_segment(e, in);
     pthread_mutex_unlock(&e->lock);
     return rc;
 }
@@ -251,6 +252,7 @@ int sx_session_encode(sx_session *s, sx_failure *failure)
         goto out;
     }
     e->flushed_ms = sx_clock_ms();
+    e->until_ms = s->options.within_s ? e->flushed_ms + 1e3 * s->options.within_s : INFINITY;
     rc = sx_encode(s->engine, source, sink, e, s->options.stop, failure->text,
                    sizeof failure->text);
     if (e->rc < 0)

@@ -46,13 +46,15 @@ static const struct command {
      "  --rev REV                commit, branch or tag (default: HEAD)\n"
      "  --json                   one JSON object at the end\n" COMMON},
     {"ask", SX_COMMAND_ASK,
-     "Usage: sparsex ask [REPO] QUESTION [--rev REV] [--top N] [--now] [--json]\n"
+     "Usage: sparsex ask [REPO] QUESTION [--rev REV] [--top N] [--json]\n"
+     "                   [--now | --within SECONDS]\n"
      "       sparsex ask [REPO] --batch FILE --json\n\n"
      "Answers a question about a repository and shows the places the answer was read\n"
      "from. Reads the repository first if that has not been done.\n\n"
      "  --rev REV                commit, branch or tag (default: HEAD)\n"
      "  --top N                  places to show, 1 to 100 (default: 5)\n"
      "  --now                    answer from what is read so far, without reading more\n"
+     "  --within SECONDS         read for so long at most, sources first, then answer\n"
      "  --batch FILE             a question a line; - is standard input\n"
      "  --json                   one JSON object a question\n" COMMON},
     {"def", SX_COMMAND_DEF,
@@ -257,6 +259,15 @@ static int take_now(sx_options *o, const char *value, sx_failure *failure)
     return 0;
 }
 
+static int take_within(sx_options *o, const char *value, sx_failure *failure)
+{
+    uint64_t n = 0;
+    int rc = parse_number("--within", value, 1, 86400, false, &n, failure);
+
+    o->within = (uint32_t)n;
+    return rc;
+}
+
 static int take_allow_outside(sx_options *o, const char *value, sx_failure *failure)
 {
     o->allow_outside = true;
@@ -268,6 +279,7 @@ static const option table[] = {
     {"--top", ASK, true, take_top},
     {"--batch", ASK, true, take_batch},
     {"--now", ASK, false, take_now},
+    {"--within", ASK, true, take_within},
     {"--json", READS | DOCTOR, false, take_json},
     {"--device", ALL, true, take_device},
     {"--model", ALL, true, take_model},

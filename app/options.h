@@ -32,6 +32,7 @@ typedef struct sx_options { /* strings are argv's or NULL */
     uint32_t top;       /* spans to show */
     int threads;        /* 0: all this process may use */
     uint64_t kv_budget; /* bytes */
+    uint32_t within;    /* seconds; 0: no limit */
     sx_attention attention;
     bool json, quiet, now, allow_outside;
 } sx_options;

@@ -22,6 +22,7 @@ typedef struct sx_session_options { /* strings are borrowed until close */
     sx_index_options index;
     sx_engine_options engine;
     uint64_t kv_budget; /* bytes of k and v kept on disk; UINT64_MAX: decided by the free space */
+    uint32_t within_s;  /* most seconds of encoding before a question is answered; 0: no limit */
     bool confine;       /* give up rights before the first hostile byte (sandbox.h) */
     const atomic_bool *stop; /* true: what runs returns -ECANCELED */
     sx_progress_fn progress; /* may be NULL */

@@ -11,4 +11,6 @@ sx_prepare && sx_build "$sx_root/build" || exit 1
 sx_say ""
 sx_say "sparsex ask $repository \"$question\""
 sx_say ""
-exec "$sx_root/build/app/sparsex" ask "$repository" "$question"
+# Two minutes of reading at most: a larger repository is answered from its sources so far, and the answer
+# says how much that was; the next run goes on.
+exec "$sx_root/build/app/sparsex" ask "$repository" "$question" --within 120

@@ -94,9 +94,11 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
                      "E-MODEL-CHANGED: a weights file changed while it was read; nothing was kept; run again");
             goto out;
         }
-        snprintf(engine->info.device, sizeof engine->info.device, "cpu (%s, %d thread%s)",
-                 engine->transformer->kn.isa_name, engine->threads, engine->threads == 1 ? "" : "s");
     }
+    sx_kernels kn;
+    sx_kernels_init(&kn, isa);
+    snprintf(engine->info.device, sizeof engine->info.device, "cpu (%s, %d thread%s)", kn.isa_name,
+             engine->threads, engine->threads == 1 ? "" : "s");
     rc = 0;
 out:
     free(path);
