@@ -52,6 +52,7 @@ static const struct command {
      "from. Reads the repository first if that has not been done.\n\n"
      "  --rev REV                commit, branch or tag (default: HEAD)\n"
      "  --top N                  places to show, 1 to 100 (default: 5)\n"
+     "  --within N               read for N seconds at most, then answer from what is read\n"
      "  --now                    answer from what is read so far, without reading more\n"
      "  --batch FILE             a question a line; - is standard input\n"
      "  --json                   one JSON object a question\n" COMMON},
@@ -203,6 +204,15 @@ static int take_top(sx_options *o, const char *value, sx_failure *failure)
     return rc;
 }
 
+static int take_within(sx_options *o, const char *value, sx_failure *failure)
+{
+    uint64_t n = 0;
+    int rc = parse_number("--within", value, 1, 1000000, false, &n, failure);
+
+    o->within = (int)n;
+    return rc;
+}
+
 static int take_threads(sx_options *o, const char *value, sx_failure *failure)
 {
     uint64_t n = 0;
@@ -267,6 +277,7 @@ static const option table[] = {
     {"--rev", READS, true, take_rev},
     {"--top", ASK, true, take_top},
     {"--batch", ASK, true, take_batch},
+    {"--within", ASK, true, take_within},
     {"--now", ASK, false, take_now},
     {"--json", READS | DOCTOR, false, take_json},
     {"--device", ALL, true, take_device},
