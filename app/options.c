@@ -46,7 +46,8 @@ static const struct command {
      "  --rev REV                commit, branch or tag (default: HEAD)\n"
      "  --json                   one JSON object at the end\n" COMMON},
     {"ask", SX_COMMAND_ASK,
-     "Usage: sparsex ask [REPO] QUESTION [--rev REV] [--top N] [--now] [--json]\n"
+     "Usage: sparsex ask [REPO] QUESTION [--rev REV] [--top N] [--json]\n"
+     "                   [--within N | --now]\n"
      "       sparsex ask [REPO] --batch FILE --json\n\n"
      "Answers a question about a repository and shows the places the answer was read\n"
      "from. Reads the repository first if that has not been done.\n\n"
