@@ -62,7 +62,7 @@ int sx_cli_session(sx_cli *cli, bool with_weights, sx_session **out)
                    .device = o->device,
                    .tokenizer_only = !with_weights},
         .kv_budget = o->kv_budget,
-        .within_s = o->within,
+        .encode_ms = o->within * 1000.0,
         .confine = true,
         .stop = cli->stop,
         .progress = show_progress,

@@ -29,8 +29,8 @@ typedef struct encoding {
     sx_extent extents[BATCH];     /* written, not yet referenced */
     size_t n_extents;
     bool kv_dirty;
-    double flushed_ms, until_ms; /* last commit; when no more is taken on */
-    char last_path[4096]; /* to count files */
+    double flushed_ms, deadline_ms; /* deadline 0: none */
+    char last_path[4096];           /* to count files */
     sx_progress progress;
 } encoding;
 
@@ -69,6 +69,8 @@ static int next_segment(encoding *e, sx_encode_input *in)
 
     if (sx_session_stopped(e->session))
         return -ECANCELED;
+    if (e->deadline_ms > 0 && sx_clock_ms() > e->deadline_ms)
+        return 0; /* the rest another time */
     rc = sx_segments_next(e->cursor, &row, e->failure->text, sizeof e->failure->text);
     if (rc < 0)
         return encoding_failed(e, SX_DOMAIN_REPOSITORY, rc);
@@ -252,7 +254,8 @@ int sx_session_encode(sx_session *s, sx_failure *failure)
         goto out;
     }
     e->flushed_ms = sx_clock_ms();
-    e->until_ms = s->options.within_s ? e->flushed_ms + 1e3 * s->options.within_s : INFINITY;
+    if (s->options.encode_ms > 0)
+        e->deadline_ms = e->flushed_ms + s->options.encode_ms;
     rc = sx_encode(s->engine, source, sink, e, s->options.stop, failure->text,
                    sizeof failure->text);
     if (e->rc < 0)

@@ -47,12 +47,13 @@ static const struct command {
      "  --json                   one JSON object at the end\n" COMMON},
     {"ask", SX_COMMAND_ASK,
      "Usage: sparsex ask [REPO] QUESTION [--rev REV] [--top N] [--json]\n"
-     "                   [--now | --within SECONDS]\n"
+     "                   [--within N | --now]\n"
      "       sparsex ask [REPO] --batch FILE --json\n\n"
      "Answers a question about a repository and shows the places the answer was read\n"
      "from. Reads the repository first if that has not been done.\n\n"
      "  --rev REV                commit, branch or tag (default: HEAD)\n"
      "  --top N                  places to show, 1 to 100 (default: 5)\n"
+     "  --within N               read for N seconds at most, then answer from what is read\n"
      "  --now                    answer from what is read so far, without reading more\n"
      "  --within SECONDS         read for so long at most, sources first, then answer\n"
      "  --batch FILE             a question a line; - is standard input\n"
@@ -205,6 +206,15 @@ static int take_top(sx_options *o, const char *value, sx_failure *failure)
     return rc;
 }
 
+static int take_within(sx_options *o, const char *value, sx_failure *failure)
+{
+    uint64_t n = 0;
+    int rc = parse_number("--within", value, 1, 1000000, false, &n, failure);
+
+    o->within = (int)n;
+    return rc;
+}
+
 static int take_threads(sx_options *o, const char *value, sx_failure *failure)
 {
     uint64_t n = 0;
@@ -278,6 +288,7 @@ static const option table[] = {
     {"--rev", READS, true, take_rev},
     {"--top", ASK, true, take_top},
     {"--batch", ASK, true, take_batch},
+    {"--within", ASK, true, take_within},
     {"--now", ASK, false, take_now},
     {"--within", ASK, true, take_within},
     {"--json", READS | DOCTOR, false, take_json},

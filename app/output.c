@@ -356,7 +356,8 @@ void sx_answer_view_end(sx_answer_view *view, const sx_reply *reply, const sx_en
     put_spans(t, reply, view->top);
     put_files(t, reply);
     if (reply->read < 0.9995) {
-        snprintf(line, sizeof line, "Only %.0f %% of the repository is read so far.",
+        snprintf(line, sizeof line,
+                 "Only %.0f %% of the repository is read so far; `sparsex index` reads the rest.",
                  reply->read * 100);
         put_styled(t, SX_WARN, line);
         putc('\n', t->file);

@@ -22,7 +22,7 @@ typedef struct sx_session_options { /* strings are borrowed until close */
     sx_index_options index;
     sx_engine_options engine;
     uint64_t kv_budget; /* bytes of k and v kept on disk; UINT64_MAX: decided by the free space */
-    uint32_t within_s;  /* most seconds of encoding before a question is answered; 0: no limit */
+    double encode_ms;   /* encode for so long at most; 0: until all is done */
     bool confine;       /* give up rights before the first hostile byte (sandbox.h) */
     const atomic_bool *stop; /* true: what runs returns -ECANCELED */
     sx_progress_fn progress; /* may be NULL */

@@ -3,6 +3,7 @@
 #include "app/terminal.h"
 #include "indexer/indexer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -292,6 +293,8 @@ void sx_progress_init(sx_progress_line *line, bool quiet)
 void sx_progress_show(sx_progress_line *line, const sx_progress *progress)
 {
     double now = sx_clock_ms() / 1000;
+    /* a log gets a line every two seconds at first, then ever fewer */
+    double pause = line->terminal.tty ? 0.1 : fmax(2.0, (now - line->started) / 10);
     bool new_step = line->step == NULL || strcmp(line->step, progress->step) != 0;
     char text[1024];
 
@@ -302,7 +305,7 @@ void sx_progress_show(sx_progress_line *line, const sx_progress *progress)
         line->started = line->last = now;
         if (!line->terminal.tty)
             return; /* what takes less than two seconds needs no line in a log */
-    } else if (now - line->last < (line->terminal.tty ? 0.1 : 2.0)) {
+    } else if (now - line->last < pause) {
         return;
     }
     line->last = now;

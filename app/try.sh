@@ -9,8 +9,7 @@ question=${2:-Where is \`sx_rank_spans\` defined?}
 
 sx_prepare && sx_build "$sx_root/build" || exit 1
 sx_say ""
-sx_say "sparsex ask $repository \"$question\""
+sx_say "sparsex ask $repository \"$question\" --within 100"
 sx_say ""
-# Two minutes of reading at most: a larger repository is answered from its sources so far, and the answer
-# says how much that was; the next run goes on.
-exec "$sx_root/build/app/sparsex" ask "$repository" "$question" --within 120
+# Of a large repository a part is read, sources first; the answer says how much that is.
+exec "$sx_root/build/app/sparsex" ask "$repository" "$question" --within 100

@@ -132,7 +132,7 @@ fi
 
 # ---- stopping and going on
 limit=300
-make_large large "${SX_TEST_FILES:-10}"
+make_large large "${SX_TEST_FILES:-12}"
 
 # index_in_part: starts reading and leaves it at it once a part is on disk. Its process: $pid.
 index_in_part() {
@@ -162,7 +162,9 @@ exits 0 'ask now' ask large --now 'Where is `mix_0_1` defined?' --json
 check 'ask now: the share' json '.read > 0 and .read < 1'
 exits 0 'ask now, for people' ask large --now 'Where is `mix_0_1` defined?'
 check 'ask now: says the share' grep -q '^Only [0-9]* % of the repository is read so far' out
-index_in_part "$kept" # someone else is reading
+exits 0 'ask within a second' ask large --within 1 'Where is `mix_0_1` defined?' --json
+check 'within a second: more than before' json ".read > $kept"
+index_in_part "$(jq .read out)" # someone else is reading
 run ask large 'Where is `mix_0_1` defined?' --json
 check "meanwhile: exit $rc" [ $rc -eq 0 ]
 check 'meanwhile: the share' json '.read > 0 and .read <= 1'

@@ -1,7 +1,7 @@
 # Sourced by the scripts that run the real program: an own home, checks that count, small repositories.
 # Every script begins with: source lib.sh PROGRAM
 
-sparsex=$1
+sparsex=$(realpath "$1")
 passed=0 failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

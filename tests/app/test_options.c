@@ -60,6 +60,7 @@ static void test_values(void)
     SX_CHECK(parse("ask|--|--top") == 0 && strcmp(o.question, "--top") == 0);
     SX_CHECK(parse("ask|q|--threads|3|--now|--allow-outside") == 0 && o.threads == 3 && o.now &&
              o.allow_outside);
+    SX_CHECK(parse("ask|q|--within|90") == 0 && o.within == 90 && !o.now);
     SX_CHECK(parse("ask|q|--kv-budget|500M") == 0 && o.kv_budget == (uint64_t)500 << 20);
     SX_CHECK(parse("ask|q|--kv-budget|8g") == 0 && o.kv_budget == (uint64_t)8 << 30);
     SX_CHECK(parse("ask|q|--kv-budget|0") == 0 && o.kv_budget == 0);
@@ -114,6 +115,8 @@ static void test_refused(void)
                                         "ask|q|-x",
                                         "ask|--batch|f",
                                         "ask|a|b|--batch|f|--json",
+                                        "ask|q|--within|0",
+                                        "index|--within|3",
                                         "index|--top|3",
                                         "def|x|--now",
                                         "forget|r|--json",

@@ -3,7 +3,7 @@
 set -u
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-model=$2
+model=$2 # absolute
 make_toy repo
 exits 0 'the model as it is' index repo --model "$model"
 
