@@ -8,7 +8,6 @@
 #include "app/terminal.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -100,7 +99,7 @@ static int source(sx_encode_input *in, void *user)
     int rc;
 
     pthread_mutex_lock(&e->lock);
-    rc = e->rc < 0 ? e->rc : sx_clock_ms() > e->until_ms ? 0 : next_segment(e, in);
+    rc = e->rc < 0 ? e->rc : next_segment(e, in);
     pthread_mutex_unlock(&e->lock);
     return rc;
 }

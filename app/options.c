@@ -55,7 +55,6 @@ static const struct command {
      "  --top N                  places to show, 1 to 100 (default: 5)\n"
      "  --within N               read for N seconds at most, then answer from what is read\n"
      "  --now                    answer from what is read so far, without reading more\n"
-     "  --within SECONDS         read for so long at most, sources first, then answer\n"
      "  --batch FILE             a question a line; - is standard input\n"
      "  --json                   one JSON object a question\n" COMMON},
     {"def", SX_COMMAND_DEF,
@@ -269,15 +268,6 @@ static int take_now(sx_options *o, const char *value, sx_failure *failure)
     return 0;
 }
 
-static int take_within(sx_options *o, const char *value, sx_failure *failure)
-{
-    uint64_t n = 0;
-    int rc = parse_number("--within", value, 1, 86400, false, &n, failure);
-
-    o->within = (uint32_t)n;
-    return rc;
-}
-
 static int take_allow_outside(sx_options *o, const char *value, sx_failure *failure)
 {
     o->allow_outside = true;
@@ -290,7 +280,6 @@ static const option table[] = {
     {"--batch", ASK, true, take_batch},
     {"--within", ASK, true, take_within},
     {"--now", ASK, false, take_now},
-    {"--within", ASK, true, take_within},
     {"--json", READS | DOCTOR, false, take_json},
     {"--device", ALL, true, take_device},
     {"--model", ALL, true, take_model},

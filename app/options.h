@@ -33,7 +33,6 @@ typedef struct sx_options { /* strings are argv's or NULL */
     int threads;        /* 0: all this process may use */
     int within;         /* seconds of reading before `ask` answers; 0: until all is read */
     uint64_t kv_budget; /* bytes */
-    uint32_t within;    /* seconds; 0: no limit */
     sx_attention attention;
     bool json, quiet, now, allow_outside;
 } sx_options;
