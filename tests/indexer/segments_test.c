@@ -59,6 +59,18 @@ static void check_cut(char kind, const char *head, const char *boundaries, const
     SX_CHECK(same(found, n_found, want, n_want));
 }
 
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\n';
+}
+
+/* Where a block's first token of text starts in the file; first: the segment's first token of text. */
+static uint32_t start_of(const sx_block_row *row, size_t first, size_t n_header, const uint32_t *ends)
+{
+    size_t at = first + (row->token > n_header ? row->token - n_header : 0);
+    return at ? ends[at - 1] : 0;
+}
+
 /* A whole file: segments and blocks as the table has them, and tokens that are header and text. */
 static void check_file(const char *head, const char *boundaries, const char *expected)
 {
@@ -96,8 +108,18 @@ static void check_file(const char *head, const char *boundaries, const char *exp
         size_t n_header = n_path + 2 < header ? n_path + 2 : header;
 
         fprintf(out, "%s%u %u..%u", i ? "; " : "", one->n_tokens, one->byte_start, one->byte_end);
-        for (uint32_t k = 0; k < one->n_blocks; k++)
-            fprintf(out, " %u@%u", one->blocks[k].token, one->blocks[k].byte);
+        for (uint32_t k = 0; k < one->n_blocks; k++) {
+            const sx_block_row *row = &one->blocks[k];
+            uint32_t start = start_of(row, token, n_header, ends);
+            uint32_t next = k + 1 < one->n_blocks ? start_of(row + 1, token, n_header, ends)
+                                                  : one->byte_end;
+
+            fprintf(out, " %u@%u", row->token, start); /* the table's place; ours is behind blanks */
+            SX_CHECK(row->byte == start || (row->byte > start && row->byte < next));
+            for (uint32_t c = start; c < row->byte; c++)
+                SX_CHECK(is_blank(bytes[c]));
+            SX_CHECK(row->byte + 1 >= next || !is_blank(bytes[row->byte]));
+        }
         SX_CHECK(one->tokens[0] == 1);
         SX_CHECK(!memcmp(one->tokens + 1, path_ids,
                          (n_header - 1 < n_path ? n_header - 1 : n_path) * sizeof *path_ids));
