@@ -1,6 +1,7 @@
 /* commands.c: index, ask, status, forget: options -> session -> output.
  * Must not know how answers are found or laid out. */
 #include "app/commands.h"
+#include "app/ranking.h"
 #include "app/output.h"
 
 #include <errno.h>
@@ -152,6 +153,39 @@ static void on_text(const sx_reply *reply, void *user)
     sx_answer_view_text(user, reply);
 }
 
+/* A name that the question gives outright and no span has: where the catalogue says it is. */
+static int print_unread(const sx_definition_row *row, void *user)
+{
+    int *n = user;
+    char name[512], path[1024];
+
+    printf("Not selected by the model, but of that name: %s %s in %s:%u\n", row->kind,
+           sx_display_name(name, sizeof name, row->name),
+           sx_display_name(path, sizeof path, row->path), row->start_line);
+    return ++*n == 3;
+}
+
+static void print_unread_names(sx_session *session, const char *question, const sx_reply *reply)
+{
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+    for (const char *at = question + strcspn(question, word); *at != '\0';) {
+        size_t n = strspn(at, word);
+        char *name = strndup(at, n);
+        bool shown = name == NULL || sx_question_names(question, name) != SX_NAMED_OUTRIGHT;
+        int printed = 0;
+
+        for (size_t i = 0; !shown && i < reply->n_spans; i++)
+            shown = strcmp(reply->spans[i].name, name) == 0;
+        if (!shown) /* a catalogue that fails here has nothing to add; the answer stands */
+            sx_definitions_named(sx_session_index(session), sx_session_commit(session), name,
+                                 print_unread, &printed, NULL, 0);
+        free(name);
+        at += n;
+        at += strcspn(at, word);
+    }
+}
+
 static int ask_one(sx_cli *cli, sx_session *session, const char *text)
 {
     sx_answer_view view = {.terminal = &cli->out, .top = cli->options.top};
@@ -171,8 +205,10 @@ static int ask_one(sx_cli *cli, sx_session *session, const char *text)
         rc = put_json(cli, sx_output_reply_json(
                                stdout, &reply, text, sx_index_repository(sx_session_index(session)),
                                sx_session_commit(session)->hex, model, cli->options.top));
-    else
+    else {
         sx_answer_view_end(&view, &reply, model);
+        print_unread_names(session, text, &reply);
+    }
 out:
     sx_reply_clear(&reply);
     return rc;

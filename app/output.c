@@ -94,13 +94,17 @@ void sx_answer_view_read(sx_answer_view *view, const sx_reply *reply)
         put_styled(t, SX_ACCENT, place);
     } else {
         full_name(name, sizeof name, span);
-        fprintf(t->file, "%s`%s`%s is %s %s in ", sx_style_code(t, SX_BOLD), name,
-                sx_style_code(t, SX_PLAIN), article(span->kind), span->kind);
+        if (span->named)
+            fprintf(t->file, "%s`%s`%s is %s %s in ", sx_style_code(t, SX_BOLD), name,
+                    sx_style_code(t, SX_PLAIN), article(span->kind), span->kind);
+        else /* what attention points to; nobody but the model says that it is meant */
+            fprintf(t->file, "Most likely %s`%s`%s, %s %s in ", sx_style_code(t, SX_BOLD), name,
+                    sx_style_code(t, SX_PLAIN), article(span->kind), span->kind);
         /* On a terminal the place goes to a line of its own where it does not fit behind the name.
          */
         location(place, sizeof place, span, t->width > 0 ? t->width - 2 : 0);
         if (t->width > 0 &&
-            sx_text_width(name) + (int)strlen(span->kind) + 12 + sx_text_width(place) > t->width)
+            sx_text_width(name) + (int)strlen(span->kind) + 22 + sx_text_width(place) > t->width)
             fputs("\n  ", t->file);
         put_styled(t, SX_ACCENT, place);
     }

@@ -46,6 +46,11 @@ check 'headline' grep -q '`ring_pop` is a function in src/ring.c:13-21' out
 check 'quotes the source' grep -q '13 . int ring_pop(struct ring \*r)' out
 check 'says what it read' grep -q 'Read from' out
 check 'piped output is plain' clean out err
+check 'what was read needs no note' not grep -q 'Not selected by the model' out
+exits 0 'a question that selects nothing' ask toy 'Where is `ring_pop` defined?' --attention window
+check 'the catalogue knows the name' grep -q 'Not selected by the model, but of that name: function ring_pop in src/ring.c:13' out
+exits 0 'a question without a name' ask toy 'Keep the best items seen so far'
+check 'no certainty without a name' not grep -q '` is a' out
 exits 0 'ask as JSON' ask toy 'Where is `ring_pop` defined?' --json
 check 'keys and their order' json 'keys_unsorted == ["question","repo","commit","model","device","tokens","blocks",
     "read","answer","spans","files","timing_ms"]'
