@@ -181,8 +181,13 @@ static void put_generated(sx_answer_view *view, const sx_reply *reply)
     sx_terminal *t = view->terminal;
     char line[LINE_BYTES];
 
-    if (view->kind != SX_QUOTE_NONE)
+    if (view->kind != SX_QUOTE_NONE) {
+        if (reply->n_spans > 0 && reply->spans[0].named) { /* the source first, whatever was written */
+            put_head(view, &reply->spans[0]);
+            putc('\n', t->file);
+        }
         put_styled(t, SX_DIM, "Written by the model, not found in what it read:\n");
+    }
     view->kind = SX_QUOTE_NONE;
     while (view->n_text < reply->n_text) {
         const char *from = reply->text + view->n_text;

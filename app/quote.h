@@ -3,7 +3,8 @@
  *
  * The text is compared with the bytes of the spans it may come from, white space folded and comment
  * leaders at the beginning of a line skipped. It is a quotation of lines if at least 16 bytes, or
- * its whole first line, agree from its beginning on; what diverges later does not matter. A shorter
+ * its whole first line, agree from its beginning on; what diverges later does not matter. In spans
+ * behind the first, three quarters of the first line must agree. A shorter
  * text that stands as a whole word in a span is a value, and the line it stands in is its proof.
  * Pure: bytes in, offsets out. */
 #ifndef SX_APP_QUOTE_H
