@@ -182,7 +182,8 @@ static void put_generated(sx_answer_view *view, const sx_reply *reply)
     char line[LINE_BYTES];
 
     if (view->kind != SX_QUOTE_NONE) {
-        if (reply->n_spans > 0 && reply->spans[0].named) { /* the source first, whatever was written */
+        if (reply->n_spans > 0 &&
+            reply->spans[0].named) { /* the source first, whatever was written */
             put_head(view, &reply->spans[0]);
             putc('\n', t->file);
         }

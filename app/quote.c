@@ -187,8 +187,8 @@ sx_quote sx_quote_find(const char *text, size_t n, bool finished, const sx_quote
             bool whole_line = finished && line_text >= MIN_LINE && m.text >= line_text &&
                               begins_line(source, at) && m.source >= line_end(source, at);
 
-            /* Elsewhere than in the first span, the beginning of a line is not enough: declarations of
-             * one library look alike. */
+            /* Elsewhere than in the first span, the beginning of a line is not enough: declarations
+             * of one library look alike. */
             bool line_mostly = k == 0 || m.text * 4 >= line_text * 3;
 
             if (m.folded > best && ((m.folded >= MIN_MATCH && line_mostly) || whole_line)) {

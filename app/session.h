@@ -62,7 +62,7 @@ typedef struct sx_span {
     uint32_t start_byte, end_byte; /* without the doc comment */
     uint32_t start_line, end_line; /* from 1, inclusive */
     double rank, mass;
-    bool named; /* the question gives its name outright (ranking.h) */
+    bool named;             /* the question gives its name outright (ranking.h) */
     sx_quote_source source; /* the blob's bytes and the parts of the span in it */
 } sx_span;
 

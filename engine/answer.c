@@ -1,4 +1,5 @@
-/* answer.c: a question -> streamed answer, and for every block how it ranked and what attention it got. */
+/* answer.c: a question -> streamed answer, and for every block how it ranked and what attention it
+ * got. */
 #include "engine/attention.h"
 
 #include <errno.h>
@@ -9,8 +10,8 @@
 #include <time.h>
 #include <utf8proc.h>
 
-#define MAX_TOKENS     48
-#define MAX_QUESTION   8192 /* tokens of question and answer together */
+#define MAX_TOKENS   48
+#define MAX_QUESTION 8192 /* tokens of question and answer together */
 
 typedef struct asking {
     sx_context *context;
@@ -20,8 +21,8 @@ typedef struct asking {
     uint32_t *touched;               /* blocks with rank or mass, in order of first choice */
     bool *is_touched;
     size_t n_touched;
-    sx_block_weight *weights;        /* [n_touched] for events */
-    uint32_t steps;                  /* tokens whose mass was added */
+    sx_block_weight *weights; /* [n_touched] for events */
+    uint32_t steps;           /* tokens whose mass was added */
     char *text;
     size_t n_text, shown, cap_text;
 } asking;
@@ -93,12 +94,13 @@ static int emit(asking *a, sx_event_kind kind, const float *mass, const char *te
             a->weights[n++] = (sx_block_weight){b, a->rank[b], mass[b]};
     }
     qsort(a->weights, n, sizeof *a->weights, by_rank);
-    sx_event event = {.kind = kind, .blocks = a->weights, .n_blocks = n, .text = text, .n_text = n_text};
+    sx_event event = {
+        .kind = kind, .blocks = a->weights, .n_blocks = n, .text = text, .n_text = n_text};
     return a->event(&event, a->user) ? -ECANCELED : 0;
 }
 
-/* Appends bytes of the answer and shows the whole characters there are; at the end also what is left.
- * Bytes that are no UTF-8 become U+FFFD. */
+/* Appends bytes of the answer and shows the whole characters there are; at the end also what is
+ * left. Bytes that are no UTF-8 become U+FFFD. */
 static int add_text(asking *a, const uint8_t *bytes, size_t n, bool end)
 {
     static const char replacement[] = "\xEF\xBF\xBD";
@@ -119,7 +121,11 @@ static int add_text(asking *a, const uint8_t *bytes, size_t n, bool end)
     while (at < a->n_text) {
         int32_t code;
         uint8_t lead = (uint8_t)a->text[at];
-        size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+        size_t length = lead < 0x80    ? 1
+                        : lead >= 0xF0 ? 4
+                        : lead >= 0xE0 ? 3
+                        : lead >= 0xC0 ? 2
+                                       : 1;
         utf8proc_ssize_t ok = utf8proc_iterate((const uint8_t *)a->text + at,
                                                (utf8proc_ssize_t)(a->n_text - at), &code);
         if (ok > 0 && lead) {
@@ -161,7 +167,8 @@ static int finish(asking *a, sx_answer *out)
         return -ENOMEM;
     for (size_t i = 0; i < a->n_touched; i++) {
         uint32_t b = a->touched[i];
-        out->blocks[i] = (sx_block_weight){b, a->rank[b], a->mass[b] / (float)(a->steps ? a->steps : 1)};
+        out->blocks[i] = (sx_block_weight){b, a->rank[b],
+                                           a->mass[b] / (float)(a->steps ? a->steps : 1)};
     }
     out->n_blocks = a->n_touched;
     qsort(out->blocks, out->n_blocks, sizeof *out->blocks, by_rank);
@@ -170,8 +177,8 @@ static int finish(asking *a, sx_answer *out)
     return 0;
 }
 
-int sx_ask(sx_context *context, const char *question, const sx_ask_options *options, sx_event_fn event,
-           void *user, sx_answer *out, char *err, size_t errlen)
+int sx_ask(sx_context *context, const char *question, const sx_ask_options *options,
+           sx_event_fn event, void *user, sx_answer *out, char *err, size_t errlen)
 {
     const sx_engine *engine = context->engine;
     sx_ask_options plain = {0};
@@ -187,7 +194,8 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
         options = &plain;
     max_tokens = options->max_tokens ? options->max_tokens : MAX_TOKENS;
     if (!engine->transformer) {
-        snprintf(err, err ? errlen : 0, "E-BUG: a question asked of an engine opened without weights");
+        snprintf(err, err ? errlen : 0,
+                 "E-BUG: a question asked of an engine opened without weights");
         return -ENOTRECOVERABLE;
     }
     const sx_config *c = &engine->transformer->config;
@@ -205,8 +213,9 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
     if (max_tokens > MAX_QUESTION || n + 2 + max_tokens > MAX_QUESTION) {
         rc = -EINVAL;
         snprintf(err, err ? errlen : 0,
-                 "E-QUESTION: the question has %zu tokens, at most %d fit; nothing was asked; shorten it", n,
-                 MAX_QUESTION - 2 - MAX_TOKENS);
+                 "E-QUESTION: the question has %zu tokens, at most %d fit; nothing was asked; "
+                 "shorten it",
+                 n, MAX_QUESTION - 2 - MAX_TOKENS);
         goto out;
     }
     prompt[0] = c->token_question;
@@ -246,9 +255,10 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
     rc = finish(&a, out);
 out:
     if (rc == -ENOMEM && err && errlen)
-        snprintf(err, errlen,
-                 "E-MEMORY: not enough memory for the question; the index is kept; free memory or ask a "
-                 "shorter one");
+        snprintf(
+            err, errlen,
+            "E-MEMORY: not enough memory for the question; the index is kept; free memory or ask a "
+            "shorter one");
     else if (rc == -ECANCELED && err && errlen)
         snprintf(err, errlen, "E-CANCELLED: the answer was stopped; the index is kept; ask again");
     sx_question_free(timeline);

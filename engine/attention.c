@@ -1,5 +1,5 @@
-/* attention.c: question tokens -> selection -> attention, layer by layer. Rows go through in chunks; a row
- * costs its own arithmetic only, because the question's k and v stay. */
+/* attention.c: question tokens -> selection -> attention, layer by layer. Rows go through in
+ * chunks; a row costs its own arithmetic only, because the question's k and v stay. */
 #include "engine/attention.h"
 
 #include <errno.h>
@@ -14,27 +14,28 @@ struct sx_question {
     sx_context *context;
     const sx_transformer *t;
     sx_attention attention;
-    int capacity, n;             /* tokens there may be, tokens there are */
-    int k;                       /* blocks a token selects */
-    float *own_k, *own_v;        /* [layers, capacity, kv_width] */
+    int capacity, n;      /* tokens there may be, tokens there are */
+    int k;                /* blocks a token selects */
+    float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
-    float *iq;                   /* [CHUNK, landmark_dim] */
-    float *part_score;           /* [CHUNK, longest]: one segment's landmarks */
-    int32_t *block;              /* [CHUNK, k] */
-    float *score;                /* [CHUNK, k] */
-    const void **run;            /* [k] */
-    int32_t *run_rows;           /* [k] */
-    float *mass;                 /* [k] */
+    float *iq;         /* [CHUNK, landmark_dim] */
+    float *part_score; /* [CHUNK, longest]: one segment's landmarks */
+    int32_t *block;    /* [CHUNK, k] */
+    float *score;      /* [CHUNK, k] */
+    const void **run;  /* [k] */
+    int32_t *run_rows; /* [k] */
+    float *mass;       /* [k] */
     float *work;
     size_t work_floats;
-    sx_selection *selection;     /* [n_global] of the last token */
+    sx_selection *selection; /* [n_global] of the last token */
 };
 
 static int no_memory(char *err, size_t errlen)
 {
-    snprintf(err, err ? errlen : 0,
-             "E-MEMORY: not enough memory for the question; the index is kept; free memory or ask with "
-             "sparse attention");
+    snprintf(
+        err, err ? errlen : 0,
+        "E-MEMORY: not enough memory for the question; the index is kept; free memory or ask with "
+        "sparse attention");
     return -ENOMEM;
 }
 
@@ -61,10 +62,11 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32
                                           : t->config.top_k_blocks;
     if (k > context->n_blocks)
         k = context->n_blocks;
-    /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting would cost
-     * many times that on a machine with other work. */
+    /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting
+     * would cost many times that on a machine with other work. */
     t->kn.matmul_threads(1);
-    *q = (sx_question){.context = context, .t = t, .attention = attention, .capacity = capacity, .k = (int)k};
+    *q = (sx_question){
+        .context = context, .t = t, .attention = attention, .capacity = capacity, .k = (int)k};
     q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->x = floats(CHUNK, (size_t)t->d);
@@ -82,9 +84,9 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32
     q->run_rows = calloc(k + 1, sizeof *q->run_rows);
     q->mass = calloc(k + 1, sizeof *q->mass);
     q->selection = calloc(t->config.n_global, sizeof *q->selection);
-    if (!q->own_k || !q->own_v || !q->x || !q->h || !q->qkv || !q->o || !q->ffn || !q->rope || !q->logits ||
-        !q->iq || !q->part_score || !q->block || !q->score || !q->run || !q->run_rows || !q->mass ||
-        !q->selection)
+    if (!q->own_k || !q->own_v || !q->x || !q->h || !q->qkv || !q->o || !q->ffn || !q->rope ||
+        !q->logits || !q->iq || !q->part_score || !q->block || !q->score || !q->run ||
+        !q->run_rows || !q->mass || !q->selection)
         goto short_of_memory;
     for (uint32_t g = 0; g < t->config.n_global; g++) {
         sx_selection *s = &q->selection[g];
@@ -110,9 +112,9 @@ void sx_question_free(sx_question *q)
         free(q->selection[g].score);
         free(q->selection[g].mass);
     }
-    void *buffers[] = {q->own_k, q->own_v, q->x,          q->h,     q->qkv,      q->o,    q->ffn,
-                       q->rope,  q->logits, q->iq,        q->part_score, q->block, q->score, q->run,
-                       q->run_rows, q->mass, q->work,     q->selection};
+    void *buffers[] = {q->own_k, q->own_v, q->x,        q->h,    q->qkv,        q->o,
+                       q->ffn,   q->rope,  q->logits,   q->iq,   q->part_score, q->block,
+                       q->score, q->run,   q->run_rows, q->mass, q->work,       q->selection};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]);
     free(q);
@@ -174,15 +176,16 @@ static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
         const sx_context_part *part = &context->parts[p];
         int blocks = (int)part->n_blocks;
         t->kn.landmark_score(NULL, q->part_score, q->iq,
-                             part->landmarks + (size_t)layer->global * part->n_blocks * (size_t)dim, n,
-                             blocks, dim);
+                             part->landmarks + (size_t)layer->global * part->n_blocks * (size_t)dim,
+                             n, blocks, dim);
         for (int i = 0; i < n; i++)
             if (all)
-                memcpy(q->score + (size_t)i * k + part->first_block, q->part_score + (size_t)i * blocks,
-                       sizeof(float) * (size_t)blocks);
+                memcpy(q->score + (size_t)i * k + part->first_block,
+                       q->part_score + (size_t)i * blocks, sizeof(float) * (size_t)blocks);
             else
                 t->kn.topk_merge(NULL, q->score + (size_t)i * k, q->block + (size_t)i * k, k,
-                                 q->part_score + (size_t)i * blocks, blocks, (int32_t)part->first_block);
+                                 q->part_score + (size_t)i * blocks, blocks,
+                                 (int32_t)part->first_block);
     }
     for (int i = 0; all && i < n; i++)
         if (!sort_row(q->block + (size_t)i * k, q->score + (size_t)i * k, k))
@@ -203,8 +206,8 @@ static bool attend_row(sx_question *q, int l, int i, bool last)
 
     if (layer->global >= 0)
         for (; runs < q->k && block[runs] >= 0; runs++) {
-            q->run[runs] =
-                sx_context_rows(q->context, (uint32_t)block[runs], layer->global, &q->run_rows[runs]);
+            q->run[runs] = sx_context_rows(q->context, (uint32_t)block[runs], layer->global,
+                                           &q->run_rows[runs]);
             tokens += (size_t)q->run_rows[runs];
         }
     if (tokens > q->work_floats) {
@@ -236,8 +239,8 @@ static bool go_on(sx_event_fn event, void *user)
 }
 
 /* One chunk of rows through all layers. */
-static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_event_fn event, void *user,
-                      char *err, size_t errlen)
+static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_event_fn event,
+                      void *user, char *err, size_t errlen)
 {
     const sx_transformer *t = q->t;
     int kv_width = t->kv_heads * t->head_dim, rc;
@@ -247,7 +250,8 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
     for (int l = 0; l < (int)t->config.num_hidden_layers; l++) {
         const sx_layer *layer = &t->layers[l];
         if (!go_on(event, user)) {
-            snprintf(err, err ? errlen : 0, "E-CANCELLED: the answer was stopped; the index is kept");
+            snprintf(err, err ? errlen : 0,
+                     "E-CANCELLED: the answer was stopped; the index is kept");
             return -ECANCELED;
         }
         if (!sx_transformer_qkv(t, l, q->h, q->qkv, q->x, q->rope, n))
@@ -261,7 +265,8 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
         if (layer->global >= 0 && q->k) {
             if (!select_blocks(q, layer, n))
                 return no_memory(err, errlen);
-            if ((rc = sx_context_need(q->context, q->block, (size_t)n * q->k, event, user, err, errlen)) < 0)
+            if ((rc = sx_context_need(q->context, q->block, (size_t)n * q->k, event, user, err,
+                                      errlen)) < 0)
                 return rc;
         }
         for (int i = 0; i < n; i++)
@@ -276,11 +281,12 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
     return 0;
 }
 
-int sx_question_push(sx_question *q, const uint32_t *ids, int n, sx_event_fn event, void *user, char *err,
-                     size_t errlen)
+int sx_question_push(sx_question *q, const uint32_t *ids, int n, sx_event_fn event, void *user,
+                     char *err, size_t errlen)
 {
     if (n < 1 || n > q->capacity - q->n) {
-        snprintf(err, err ? errlen : 0, "E-BUG: %d question tokens where %d fit", n, q->capacity - q->n);
+        snprintf(err, err ? errlen : 0, "E-BUG: %d question tokens where %d fit", n,
+                 q->capacity - q->n);
         return -ENOTRECOVERABLE;
     }
     for (int i = 0; i < n; i += CHUNK) {

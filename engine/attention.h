@@ -1,15 +1,15 @@
-/* attention.h: question tokens through all layers: each attends to its own past and, in global layers, to
- * the blocks it selects in the context. */
+/* attention.h: question tokens through all layers: each attends to its own past and, in global
+ * layers, to the blocks it selects in the context. */
 #ifndef SX_ATTENTION_H
 #define SX_ATTENTION_H
 
 #include "engine/context.h"
 
-typedef struct sx_selection {  /* what one token chose in one global layer */
+typedef struct sx_selection { /* what one token chose in one global layer */
     int n;
-    int32_t *block;            /* [n] best first */
-    float *score;              /* [n] */
-    float *mass;               /* [n] share of the attention, mean over heads */
+    int32_t *block; /* [n] best first */
+    float *score;   /* [n] */
+    float *mass;    /* [n] share of the attention, mean over heads */
 } sx_selection;
 
 typedef struct sx_question sx_question; /* one timeline: its own k and v; one thread at a time */
@@ -18,11 +18,11 @@ typedef struct sx_question sx_question; /* one timeline: its own k and v; one th
 int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32_t top_k,
                     sx_attention attention, char *err, size_t errlen);
 void sx_question_free(sx_question *question);
-/* Appends n tokens. After it, logits and selections are those of the last one. event is asked between
- * layers; non-zero: -ECANCELED. */
-int sx_question_push(sx_question *question, const uint32_t *ids, int n, sx_event_fn event, void *user,
-                     char *err, size_t errlen);
-const float *sx_question_logits(const sx_question *question);                      /* [vocab] */
+/* Appends n tokens. After it, logits and selections are those of the last one. event is asked
+ * between layers; non-zero: -ECANCELED. */
+int sx_question_push(sx_question *question, const uint32_t *ids, int n, sx_event_fn event,
+                     void *user, char *err, size_t errlen);
+const float *sx_question_logits(const sx_question *question); /* [vocab] */
 const sx_selection *sx_question_selection(const sx_question *question, int global);
 
 #endif

@@ -14,7 +14,8 @@ int sx_context_new(sx_context **out, sx_engine *engine, char *err, size_t errlen
     sx_context *context = calloc(1, sizeof *context);
     *out = context;
     if (!context) {
-        snprintf(err, err ? errlen : 0, "E-MEMORY: not enough memory for a context; nothing was changed");
+        snprintf(err, err ? errlen : 0,
+                 "E-MEMORY: not enough memory for a context; nothing was changed");
         return -ENOMEM;
     }
     context->engine = engine;
@@ -59,12 +60,14 @@ int sx_context_add(sx_context *context, const sx_context_segment *segment, char 
             segment->block_starts[b] >= segment->n_tokens)
             goto bad;
     if (context->n_blocks > INT32_MAX - n ||
-        !grow((void **)&context->parts, context->n_parts + 1, &context->cap_parts, sizeof *context->parts) ||
+        !grow((void **)&context->parts, context->n_parts + 1, &context->cap_parts,
+              sizeof *context->parts) ||
         !grow((void **)&context->block_start, (size_t)context->n_blocks + n, &cap_start,
               sizeof *context->block_start) ||
         !grow((void **)&context->block_part, (size_t)context->n_blocks + n, &cap_part,
               sizeof *context->block_part)) {
-        snprintf(err, err ? errlen : 0, "E-MEMORY: not enough memory for the context; nothing was changed");
+        snprintf(err, err ? errlen : 0,
+                 "E-MEMORY: not enough memory for the context; nothing was changed");
         return -ENOMEM;
     }
     context->cap_blocks = (uint32_t)cap_part;
@@ -86,7 +89,8 @@ int sx_context_add(sx_context *context, const sx_context_segment *segment, char 
     return 0;
 bad:
     snprintf(err, err ? errlen : 0,
-             "E-SEGMENT: a stored segment does not fit the model; nothing was changed; run `sparsex forget` on "
+             "E-SEGMENT: a stored segment does not fit the model; nothing was changed; run "
+             "`sparsex forget` on "
              "the repository and index it again");
     return -EINVAL;
 }
@@ -124,11 +128,12 @@ const void *sx_context_rows(const sx_context *context, uint32_t block, int globa
     return kv + ((size_t)global * part->n_tokens + start) * context->engine->info.kv_row;
 }
 
-/* ---- recomputing: the wanted segments through the encoder, their k and v into memory ------------------ */
+/* ---- recomputing: the wanted segments through the encoder, their k and v into memory
+ * ------------------ */
 
 typedef struct recompute {
     sx_context *context;
-    size_t next;               /* part to look at */
+    size_t next; /* part to look at */
     uint64_t done, total;
     sx_event_fn event;
     void *user;
@@ -185,8 +190,8 @@ static int recompute_poll(void *user)
     return job->event(&event, job->user);
 }
 
-int sx_context_need(sx_context *context, const int32_t *blocks, size_t n, sx_event_fn event, void *user,
-                    char *err, size_t errlen)
+int sx_context_need(sx_context *context, const int32_t *blocks, size_t n, sx_event_fn event,
+                    void *user, char *err, size_t errlen)
 {
     const sx_engine_info *info = &context->engine->info;
     recompute job = {.context = context, .event = event, .user = user};
@@ -205,7 +210,8 @@ int sx_context_need(sx_context *context, const int32_t *blocks, size_t n, sx_eve
     if (!job.total)
         return 0;
     if (!context->tokens) {
-        snprintf(err, err ? errlen : 0, "E-BUG: k and v were not kept and there is nothing to recompute from");
+        snprintf(err, err ? errlen : 0,
+                 "E-BUG: k and v were not kept and there is nothing to recompute from");
         return -ENOTRECOVERABLE;
     }
     if (context->recomputed_bytes > RECOMPUTED_BYTES)
@@ -217,6 +223,6 @@ int sx_context_need(sx_context *context, const int32_t *blocks, size_t n, sx_eve
             free(part->recomputed);
             part->recomputed = NULL;
         }
-    return sx_encode_polled(context->engine, recompute_source, recompute_sink, recompute_poll, &job, NULL,
-                            err, errlen);
+    return sx_encode_polled(context->engine, recompute_source, recompute_sink, recompute_poll, &job,
+                            NULL, err, errlen);
 }

@@ -1,5 +1,5 @@
-/* encode.c: segments -> k, v, landmarks, on all cores. A segment is encoded alone, by one thread, so its
- * result depends on nothing but its tokens. */
+/* encode.c: segments -> k, v, landmarks, on all cores. A segment is encoded alone, by one thread,
+ * so its result depends on nothing but its tokens. */
 #include "engine/encode.h"
 #include "engine/engine_private.h"
 
@@ -51,10 +51,11 @@ sx_encoder *sx_encoder_new(const sx_transformer *t, int longest, sx_kv_format fo
                                                                 (int)t->config.sliding_window)),
         .block_start = malloc(sizeof(int32_t) * ((size_t)longest + 1)),
         .landmarks = malloc(sizeof(float) * n_global * (size_t)longest * (size_t)t->landmark_dim),
-        .kv = malloc(n_global * (size_t)longest * sx_kv_row_bytes(format, t->kv_heads, t->head_dim)),
+        .kv = malloc(n_global * (size_t)longest *
+                     sx_kv_row_bytes(format, t->kv_heads, t->head_dim)),
     };
-    if (!e->x || !e->h || !e->qkv || !e->o || !e->ffn || !e->pooled || !e->work || !e->block_start ||
-        !e->landmarks || !e->kv) {
+    if (!e->x || !e->h || !e->qkv || !e->o || !e->ffn || !e->pooled || !e->work ||
+        !e->block_start || !e->landmarks || !e->kv) {
         sx_encoder_free(e);
         return NULL;
     }
@@ -93,16 +94,16 @@ static bool keep(sx_encoder *e, int l, int n, int n_blocks)
 
     if (!t->kn.matmul(NULL, e->pooled, e->h, w->landmark, n, false))
         return false;
-    t->kn.landmark_pool(NULL, e->landmarks + (size_t)w->global * n_blocks * t->landmark_dim, e->pooled,
-                        e->pooled + t->landmark_dim, t->landmark_dim + 1, w->gate_bias, e->block_start,
-                        n_blocks, t->landmark_dim);
+    t->kn.landmark_pool(NULL, e->landmarks + (size_t)w->global * n_blocks * t->landmark_dim,
+                        e->pooled, e->pooled + t->landmark_dim, t->landmark_dim + 1, w->gate_bias,
+                        e->block_start, n_blocks, t->landmark_dim);
     t->kn.kv_pack(NULL, e->kv + (size_t)w->global * n * row_bytes, e->format, k, v, n, t->qkv_width,
                   t->kv_heads, t->head_dim);
     return true;
 }
 
-int sx_encoder_run(sx_encoder *e, const uint32_t *tokens, int n, const uint32_t *block_starts, int n_blocks,
-                   const atomic_bool *stop, const float **landmarks, const void **kv)
+int sx_encoder_run(sx_encoder *e, const uint32_t *tokens, int n, const uint32_t *block_starts,
+                   int n_blocks, const atomic_bool *stop, const float **landmarks, const void **kv)
 {
     const sx_transformer *t = e->t;
     int last = (int)t->config.global_layers[t->config.n_global - 1];
@@ -121,7 +122,8 @@ int sx_encoder_run(sx_encoder *e, const uint32_t *tokens, int n, const uint32_t 
     e->block_start[n_blocks] = n;
 
     sx_transformer_embed(t, e->x, tokens, n);
-    memset(e->x + (size_t)n * t->d, 0, sizeof(float) * (size_t)(sx_matmul_rows(n) - n) * (size_t)t->d);
+    memset(e->x + (size_t)n * t->d, 0,
+           sizeof(float) * (size_t)(sx_matmul_rows(n) - n) * (size_t)t->d);
     for (int l = 0;; l++) {
         if (stopped(stop))
             return -ECANCELED;
@@ -139,8 +141,8 @@ int sx_encoder_run(sx_encoder *e, const uint32_t *tokens, int n, const uint32_t 
             int rows = n - i < FFN_ROWS ? n - i : FFN_ROWS;
             if (stopped(stop))
                 return -ECANCELED;
-            if (!sx_transformer_mix(t, l, e->x + (size_t)i * t->d, e->o + (size_t)i * q, e->h, e->ffn,
-                                    rows))
+            if (!sx_transformer_mix(t, l, e->x + (size_t)i * t->d, e->o + (size_t)i * q, e->h,
+                                    e->ffn, rows))
                 return -ENOMEM;
         }
     }
@@ -149,7 +151,8 @@ int sx_encoder_run(sx_encoder *e, const uint32_t *tokens, int n, const uint32_t 
     return 0;
 }
 
-/* ---- all cores ------------------------------------------------------------------------------------ */
+/* ---- all cores
+ * ------------------------------------------------------------------------------------ */
 
 typedef struct encode_job {
     sx_engine *engine;
@@ -207,14 +210,16 @@ static void *encode_worker(void *arg)
 }
 
 int sx_encode_polled(sx_engine *engine, sx_encode_source_fn source, sx_encode_sink_fn sink,
-                     sx_encode_poll_fn poll, void *user, const atomic_bool *stop, char *err, size_t errlen)
+                     sx_encode_poll_fn poll, void *user, const atomic_bool *stop, char *err,
+                     size_t errlen)
 {
     encode_job job = {.engine = engine, .source = source, .sink = sink, .user = user, .stop = stop};
     int n = engine->threads, started = 0;
     pthread_t *threads = NULL;
 
     if (!engine->transformer) {
-        snprintf(err, err ? errlen : 0, "E-BUG: encoding asked of an engine opened without weights");
+        snprintf(err, err ? errlen : 0,
+                 "E-BUG: encoding asked of an engine opened without weights");
         return -ENOTRECOVERABLE;
     }
     if (!(threads = calloc((size_t)n, sizeof *threads)))
@@ -250,14 +255,17 @@ out:
         job.rc = -ENOMEM;
     if (job.rc == -ENOMEM)
         snprintf(err, err ? errlen : 0,
-                 "E-MEMORY: not enough memory to encode; segments encoded so far were kept; free memory or "
+                 "E-MEMORY: not enough memory to encode; segments encoded so far were kept; free "
+                 "memory or "
                  "use fewer --threads");
     else if (job.rc == -ECANCELED)
         snprintf(err, err ? errlen : 0,
-                 "E-CANCELLED: encoding was stopped; segments encoded so far were kept; run again to go on");
+                 "E-CANCELLED: encoding was stopped; segments encoded so far were kept; run again "
+                 "to go on");
     else if (job.rc == -EINVAL)
         snprintf(err, err ? errlen : 0,
-                 "E-SEGMENT: a stored segment does not fit the model; the others were kept; run `sparsex "
+                 "E-SEGMENT: a stored segment does not fit the model; the others were kept; run "
+                 "`sparsex "
                  "forget` on the repository and index it again");
     return job.rc;
 }

@@ -53,7 +53,8 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
         goto out;
     }
     if ((rc = sx_model_open(&model, options->model_dir, err, errlen)) < 0 ||
-        (rc = sx_tokenizer_open(&engine->tokenizer, path, model->config.vocab_size, err, errlen)) < 0)
+        (rc = sx_tokenizer_open(&engine->tokenizer, path, model->config.vocab_size, err, errlen)) <
+            0)
         goto out;
 
     const sx_config *c = &model->config;
@@ -64,7 +65,8 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
         if (!sx_tokenizer_is_control(engine->tokenizer, control[i])) { /* text could spell it */
             rc = -EBADMSG;
             snprintf(err, err ? errlen : 0,
-                     "E-VOCAB: token %u of config.json's special tokens is no special token of tokenizer.json; "
+                     "E-VOCAB: token %u of config.json's special tokens is no special token of "
+                     "tokenizer.json; "
                      "nothing was loaded; get the model again",
                      control[i]);
             goto out;
@@ -91,7 +93,8 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
         if (!sx_safetensors_unchanged(model->weights)) {
             rc = -EBADMSG;
             snprintf(err, err ? errlen : 0,
-                     "E-MODEL-CHANGED: a weights file changed while it was read; nothing was kept; run again");
+                     "E-MODEL-CHANGED: a weights file changed while it was read; nothing was kept; "
+                     "run again");
             goto out;
         }
     }
@@ -104,7 +107,8 @@ out:
     free(path);
     sx_model_close(model);
     if (rc == -ENOMEM && err && errlen)
-        snprintf(err, errlen, "E-MEMORY: not enough memory to open the model; nothing was changed; free memory");
+        snprintf(err, errlen,
+                 "E-MEMORY: not enough memory to open the model; nothing was changed; free memory");
     if (rc < 0) {
         sx_engine_close(engine);
         return rc;

@@ -16,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- the engine: model, tokenizer, kernels; read-only once open and shared between threads ------ */
+/* ---- the engine: model, tokenizer, kernels; read-only once open and shared between threads ------
+ */
 
 typedef struct sx_engine sx_engine;
 
@@ -28,14 +29,14 @@ typedef struct sx_engine_options {
 } sx_engine_options;
 
 typedef struct sx_engine_info {
-    char model[33];         /* hex fingerprint of config, weights, tokenizer: names the slabs */
-    char text[33];          /* hex fingerprint of what segments depend on: tokenizer and segment sizes */
-    char name[64];          /* for people: the directory's name or config's, display-safe */
-    char device[64];        /* "cpu (avx512, 2 threads)" */
-    uint32_t n_global;      /* global layers */
+    char model[33];    /* hex fingerprint of config, weights, tokenizer: names the slabs */
+    char text[33];     /* hex fingerprint of what segments depend on: tokenizer and segment sizes */
+    char name[64];     /* for people: the directory's name or config's, display-safe */
+    char device[64];   /* "cpu (avx512, 2 threads)" */
+    uint32_t n_global; /* global layers */
     uint32_t segment_tokens, block_tokens, header_tokens, file_token, top_k;
-    size_t landmark_row;    /* bytes of a row in the slab landmarks.<model>: one block, one layer */
-    size_t kv_row;          /* bytes of a row in the slab kv.<model>: one token, one layer */
+    size_t landmark_row; /* bytes of a row in the slab landmarks.<model>: one block, one layer */
+    size_t kv_row;       /* bytes of a row in the slab kv.<model>: one token, one layer */
 } sx_engine_info;
 
 int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err, size_t errlen);
@@ -47,7 +48,8 @@ const sx_engine_info *sx_engine_get_info(const sx_engine *engine);
 size_t sx_engine_tokenize(const sx_engine *engine, const uint8_t *bytes, size_t n, uint32_t *ids,
                           uint32_t *ends);
 
-/* ---- slabs: append-only files of fixed-size rows ------------------------------------------------- */
+/* ---- slabs: append-only files of fixed-size rows
+ * ------------------------------------------------- */
 
 typedef struct sx_slab sx_slab;
 /* Opens, or makes where `writable`, the slab at `path`. -EIO with E-SLAB-BAD if the file is no slab
@@ -59,26 +61,29 @@ void sx_slab_close(sx_slab *slab);
 int sx_slab_write(sx_slab *slab, int64_t row, const void *rows, size_t n, char *err, size_t errlen);
 /* Makes what was written durable; after it, the catalogue may reference the rows. */
 int sx_slab_sync(sx_slab *slab, char *err, size_t errlen);
-/* Address of `n` rows from `row` in a read-only mapping that lives until close; NULL if the file does
- * not hold them. */
+/* Address of `n` rows from `row` in a read-only mapping that lives until close; NULL if the file
+ * does not hold them. */
 const void *sx_slab_rows(sx_slab *slab, int64_t row, size_t n);
 
-/* ---- encoding a context ----------------------------------------------------------------------------- */
+/* ---- encoding a context
+ * ----------------------------------------------------------------------------- */
 
-typedef struct sx_encode_input {   /* tokens and block_starts are malloc'ed and become the encoder's */
+typedef struct sx_encode_input { /* tokens and block_starts are malloc'ed and become the encoder's
+                                  */
     int64_t id;
     uint32_t n_tokens, n_blocks;
     uint32_t *tokens;
-    uint32_t *block_starts;        /* token index in the segment; first is 0 */
+    uint32_t *block_starts; /* token index in the segment; first is 0 */
 } sx_encode_input;
-typedef struct sx_encode_output {  /* lives until the sink returns */
+typedef struct sx_encode_output { /* lives until the sink returns */
     int64_t id;
     uint32_t n_tokens, n_blocks;
-    const void *landmarks;         /* n_global * n_blocks rows, layer by layer */
-    const void *kv;                /* n_global * n_tokens rows, layer by layer */
+    const void *landmarks; /* n_global * n_blocks rows, layer by layer */
+    const void *kv;        /* n_global * n_tokens rows, layer by layer */
 } sx_encode_output;
-/* Source: 1 and *in, 0 when there are no more, negative to stop with that error. Source and sink are
- * called from worker threads, one call at a time. A segment's result depends on its tokens alone. */
+/* Source: 1 and *in, 0 when there are no more, negative to stop with that error. Source and sink
+ * are called from worker threads, one call at a time. A segment's result depends on its tokens
+ * alone. */
 typedef int (*sx_encode_source_fn)(sx_encode_input *in, void *user);
 typedef int (*sx_encode_sink_fn)(const sx_encode_output *out, void *user);
 /* Encodes until the source is dry, on all threads. *stop true: -ECANCELED within 100 ms; what the
@@ -86,51 +91,60 @@ typedef int (*sx_encode_sink_fn)(const sx_encode_output *out, void *user);
 int sx_encode(sx_engine *engine, sx_encode_source_fn source, sx_encode_sink_fn sink, void *user,
               const atomic_bool *stop, char *err, size_t errlen);
 
-/* ---- a context: what a question sees ------------------------------------------------------------------ */
+/* ---- a context: what a question sees
+ * ------------------------------------------------------------------ */
 
 typedef struct sx_context sx_context; /* one thread at a time */
 
 typedef struct sx_context_segment {
     int64_t id;
     uint32_t n_tokens, n_blocks;
-    const uint32_t *block_starts;  /* [n_blocks], copied */
-    const void *landmarks;         /* rows as sx_encode_output gives them; must outlive the context */
-    const void *kv;                /* likewise; NULL: recomputed from tokens when selected */
+    const uint32_t *block_starts; /* [n_blocks], copied */
+    const void *landmarks; /* rows as sx_encode_output gives them; must outlive the context */
+    const void *kv;        /* likewise; NULL: recomputed from tokens when selected */
 } sx_context_segment;
 
 int sx_context_new(sx_context **out, sx_engine *engine, char *err, size_t errlen);
 void sx_context_free(sx_context *context);
 /* Segments in tree order. */
-int sx_context_add(sx_context *context, const sx_context_segment *segment, char *err, size_t errlen);
-/* Where tokens come from when k and v were not kept. *tokens is malloc'ed and becomes the engine's. */
+int sx_context_add(sx_context *context, const sx_context_segment *segment, char *err,
+                   size_t errlen);
+/* Where tokens come from when k and v were not kept. *tokens is malloc'ed and becomes the engine's.
+ */
 typedef int (*sx_context_tokens_fn)(int64_t segment_id, uint32_t **tokens, uint32_t *n, void *user);
 void sx_context_set_tokens(sx_context *context, sx_context_tokens_fn fn, void *user);
 uint64_t sx_context_tokens(const sx_context *context);
 uint32_t sx_context_blocks(const sx_context *context);
-/* Block index of the context -> index of its segment (order of sx_context_add) and block inside it. */
+/* Block index of the context -> index of its segment (order of sx_context_add) and block inside it.
+ */
 void sx_context_locate(const sx_context *context, uint32_t block, uint32_t *segment,
                        uint32_t *block_in_segment);
 
-/* ---- asking ------------------------------------------------------------------------------------------- */
+/* ---- asking
+ * ------------------------------------------------------------------------------------------- */
 
-typedef enum sx_attention { SX_ATTENTION_SPARSE, SX_ATTENTION_DENSE, SX_ATTENTION_WINDOW } sx_attention;
+typedef enum sx_attention {
+    SX_ATTENTION_SPARSE,
+    SX_ATTENTION_DENSE,
+    SX_ATTENTION_WINDOW
+} sx_attention;
 
 typedef struct sx_block_weight {
-    uint32_t block;       /* index in the context */
-    float rank;           /* sum over the global layers of softmax(exp(it) * score) at <a>, in [0, layers] */
-    float mass;           /* share of the attention of <a> and the answer's tokens, mean over heads and
-                           * global layers, mean over those tokens; in [0, 1] */
+    uint32_t block; /* index in the context */
+    float rank; /* sum over the global layers of softmax(exp(it) * score) at <a>, in [0, layers] */
+    float mass; /* share of the attention of <a> and the answer's tokens, mean over heads and
+                 * global layers, mean over those tokens; in [0, 1] */
 } sx_block_weight;
 
 typedef enum sx_event_kind {
-    SX_EVENT_READ,        /* <a> has chosen its blocks: blocks[] by rank, mass of <a> alone so far */
-    SX_EVENT_TEXT,        /* a piece of the answer, whole UTF-8 characters, not NUL-terminated */
-    SX_EVENT_WORK         /* still busy: done of total segments recomputed; total 0: only asks to go on */
+    SX_EVENT_READ, /* <a> has chosen its blocks: blocks[] by rank, mass of <a> alone so far */
+    SX_EVENT_TEXT, /* a piece of the answer, whole UTF-8 characters, not NUL-terminated */
+    SX_EVENT_WORK  /* still busy: done of total segments recomputed; total 0: only asks to go on */
 } sx_event_kind;
 typedef struct sx_event {
     sx_event_kind kind;
-    const sx_block_weight *blocks; /* READ: all blocks chosen, best first. TEXT: blocks attended by this
-                                    * token, mass of this token alone */
+    const sx_block_weight *blocks; /* READ: all blocks chosen, best first. TEXT: blocks attended by
+                                    * this token, mass of this token alone */
     size_t n_blocks;
     const char *text;
     size_t n_text;
@@ -140,23 +154,23 @@ typedef struct sx_event {
 typedef int (*sx_event_fn)(const sx_event *event, void *user);
 
 typedef struct sx_ask_options {
-    uint32_t max_tokens;      /* 0: 48 */
-    uint32_t top_k;           /* 0: the model's */
+    uint32_t max_tokens; /* 0: 48 */
+    uint32_t top_k;      /* 0: the model's */
     sx_attention attention;
 } sx_ask_options;
 
 typedef struct sx_answer {
-    char *text;               /* as generated, NUL-terminated, valid UTF-8 */
+    char *text; /* as generated, NUL-terminated, valid UTF-8 */
     uint32_t n_tokens;
-    sx_block_weight *blocks;  /* every block that <a> or an answer token chose; by rank, then mass */
+    sx_block_weight *blocks; /* every block that <a> or an answer token chose; by rank, then mass */
     size_t n_blocks;
     double prefill_ms, decode_ms;
 } sx_answer;
 void sx_answer_clear(sx_answer *answer); /* frees what it points to */
 
-/* <q> question <a>, then greedy decoding until <eos>. An empty context is fine: the answer then comes
- * from nothing. out is cleared first. */
-int sx_ask(sx_context *context, const char *question, const sx_ask_options *options, sx_event_fn event,
-           void *user, sx_answer *out, char *err, size_t errlen);
+/* <q> question <a>, then greedy decoding until <eos>. An empty context is fine: the answer then
+ * comes from nothing. out is cleared first. */
+int sx_ask(sx_context *context, const char *question, const sx_ask_options *options,
+           sx_event_fn event, void *user, sx_answer *out, char *err, size_t errlen);
 
 #endif

@@ -14,7 +14,7 @@ struct sx_engine {
     sx_transformer *transformer; /* NULL: opened for its tokenizer only */
     sx_tokenizer *tokenizer;
     sx_kv_format kv_format;
-    uint32_t longest;            /* most tokens of a segment, header included */
+    uint32_t longest; /* most tokens of a segment, header included */
 };
 
 /* For tests: how k and v are kept. The default is SX_KV_I8. Before anything is encoded. */

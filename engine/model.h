@@ -1,51 +1,52 @@
-/* model.h: config.json + *.safetensors -> checked shapes and tensors. All sizes come from here; nothing
- * behind this file trusts a number from a model file. Read-only once open. */
+/* model.h: config.json + *.safetensors -> checked shapes and tensors. All sizes come from here;
+ * nothing behind this file trusts a number from a model file. Read-only once open. */
 #ifndef SX_MODEL_H
 #define SX_MODEL_H
 
 #include "engine/safetensors.h"
 
 #define SX_MAX_LAYERS 512
-#define SX_EPS_MAX 1e-2f
+#define SX_EPS_MAX    1e-2f
 
-typedef struct sx_config {        /* of model_type "sparsex"; names as in config.json */
+typedef struct sx_config { /* of model_type "sparsex"; names as in config.json */
     uint32_t vocab_size, hidden_size, num_hidden_layers;
     uint32_t num_attention_heads, num_key_value_heads, head_dim;
     uint32_t intermediate_size, sliding_window, landmark_dim;
     uint32_t segment_tokens, block_tokens, top_k_blocks;
-    uint32_t n_global;            /* layers with global attention, ascending */
+    uint32_t n_global; /* layers with global attention, ascending */
     uint32_t global_layers[SX_MAX_LAYERS];
     float rope_theta, rms_norm_eps;
-    float logit_softcap;          /* 0: none */
+    float logit_softcap; /* 0: none */
     uint32_t token_file, token_question, token_answer, token_eos, token_pad;
 } sx_config;
 
-typedef struct sx_layer_tensors { /* required shapes; d hidden, H heads, V kv heads, h head_dim, f ffn */
-    const sx_tensor *n1, *n2;     /* [d] */
-    const sx_tensor *wq;          /* [H*h, d] */
-    const sx_tensor *wk, *wv;     /* [V*h, d] */
-    const sx_tensor *wo;          /* [d, H*h] */
-    const sx_tensor *w1;          /* [2*f, d]: gate rows, then up rows */
-    const sx_tensor *w2;          /* [d, f] */
-    const sx_tensor *qs, *ks;     /* [h] */
-    const sx_tensor *iq, *ik;     /* [landmark_dim, d]; NULL where the layer is not global */
-    const sx_tensor *ig, *ig_bias;/* [1, d], [1]; likewise */
-    const sx_tensor *it;          /* scalar; likewise; log of the ranking temperature */
+typedef struct sx_layer_tensors {  /* required shapes; d hidden, H heads, V kv heads, h head_dim, f
+                                      ffn */
+    const sx_tensor *n1, *n2;      /* [d] */
+    const sx_tensor *wq;           /* [H*h, d] */
+    const sx_tensor *wk, *wv;      /* [V*h, d] */
+    const sx_tensor *wo;           /* [d, H*h] */
+    const sx_tensor *w1;           /* [2*f, d]: gate rows, then up rows */
+    const sx_tensor *w2;           /* [d, f] */
+    const sx_tensor *qs, *ks;      /* [h] */
+    const sx_tensor *iq, *ik;      /* [landmark_dim, d]; NULL where the layer is not global */
+    const sx_tensor *ig, *ig_bias; /* [1, d], [1]; likewise */
+    const sx_tensor *it;           /* scalar; likewise; log of the ranking temperature */
 } sx_layer_tensors;
 
 typedef struct sx_model {
     sx_config config;
     sx_safetensors *weights;
-    const sx_tensor *emb;         /* [vocab, d] */
-    const sx_tensor *nf;          /* [d] */
-    sx_layer_tensors *layers;     /* [num_hidden_layers] */
-    char fingerprint[33];         /* hex XXH3-128 over config, weights files, tokenizer */
+    const sx_tensor *emb;     /* [vocab, d] */
+    const sx_tensor *nf;      /* [d] */
+    sx_layer_tensors *layers; /* [num_hidden_layers] */
+    char fingerprint[33];     /* hex XXH3-128 over config, weights files, tokenizer */
     char name[64];
 } sx_model;
 
 /* Opens and checks everything: E-MODEL-..., E-HPARAM (names the key and its legal range), E-ST-...
- * (which tensor), E-NONFINITE (which tensor), all -EBADMSG. tokenizer.json is only fingerprinted here:
- * see sx_tokenizer_open(). *out is the caller's, for sx_model_close(). */
+ * (which tensor), E-NONFINITE (which tensor), all -EBADMSG. tokenizer.json is only fingerprinted
+ * here: see sx_tokenizer_open(). *out is the caller's, for sx_model_close(). */
 int sx_model_open(sx_model **out, const char *dir, char *err, size_t errlen);
 void sx_model_close(sx_model *model);
 

@@ -1,7 +1,7 @@
 /* safetensors.h: a folder's weight files: map, check every offset, find a tensor.
- * model.safetensors, or, where there is none, the shards that model.safetensors.index.json names (plain
- * names in the same folder only). What a file must fulfil is listed in safetensors.c. Refused files:
- * -EBADMSG and E-ST-WHAT, or E-MODEL-FILE where a file cannot be opened. */
+ * model.safetensors, or, where there is none, the shards that model.safetensors.index.json names
+ * (plain names in the same folder only). What a file must fulfil is listed in safetensors.c.
+ * Refused files: -EBADMSG and E-ST-WHAT, or E-MODEL-FILE where a file cannot be opened. */
 #ifndef SX_SAFETENSORS_H
 #define SX_SAFETENSORS_H
 
@@ -19,9 +19,10 @@ typedef struct sx_tensor {
     sx_dtype dtype;
     uint32_t n_dims;
     uint64_t shape[SX_MAX_DIMS];
-    uint64_t n_elements;       /* product of shape, checked against the bytes there are */
-    const void *data;          /* in the mapping; any alignment */
-    const struct sx_tensor *scale; /* of an I8 matrix: F32 [rows], tensor "<name>.scale"; else NULL */
+    uint64_t n_elements; /* product of shape, checked against the bytes there are */
+    const void *data;    /* in the mapping; any alignment */
+    const struct sx_tensor
+        *scale; /* of an I8 matrix: F32 [rows], tensor "<name>.scale"; else NULL */
 } sx_tensor;
 
 typedef struct sx_safetensors sx_safetensors;
@@ -35,14 +36,15 @@ const sx_tensor *sx_safetensors_at(const sx_safetensors *st, size_t i); /* in th
 
 /* The files themselves, in the order they were opened: name, and the mapped bytes. */
 size_t sx_safetensors_files(const sx_safetensors *st);
-const char *sx_safetensors_file(const sx_safetensors *st, size_t i, const uint8_t **bytes, size_t *n);
+const char *sx_safetensors_file(const sx_safetensors *st, size_t i, const uint8_t **bytes,
+                                size_t *n);
 
 /* Rows [row, row + n) of a tensor seen as [shape[0], the rest] (a vector or scalar is one row) as
  * float32, dequantised. out: n * cols floats. The caller checked shape and type (not OTHER). */
 void sx_tensor_rows(const sx_tensor *tensor, uint64_t row, uint64_t n, float *out);
 
-/* Files may change or shrink under a mapping: true while size, mtime and inode of every file are what
- * they were at open. */
+/* Files may change or shrink under a mapping: true while size, mtime and inode of every file are
+ * what they were at open. */
 bool sx_safetensors_unchanged(const sx_safetensors *st);
 
 #endif

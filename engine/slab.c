@@ -1,6 +1,6 @@
 /* slab.c: append-only files of fixed-size rows, behind a page that says what they are.
- * Rows are written with pwrite and read through a mapping that grows when rows behind it are asked for;
- * older mappings stay until close, so addresses given out stay good. */
+ * Rows are written with pwrite and read through a mapping that grows when rows behind it are asked
+ * for; older mappings stay until close, so addresses given out stay good. */
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -45,12 +45,14 @@ static int failed(const sx_slab *slab, const char *what, char *err, size_t errle
 static int bad(const sx_slab *slab, const char *why, char *err, size_t errlen)
 {
     snprintf(err, err ? errlen : 0,
-             "E-SLAB-BAD: %s %s; the catalogue is kept; run `sparsex forget` on the repository to rebuild",
+             "E-SLAB-BAD: %s %s; the catalogue is kept; run `sparsex forget` on the repository to "
+             "rebuild",
              slab->path, why);
     return -EIO;
 }
 
-int sx_slab_open(sx_slab **out, const char *path, size_t row_bytes, bool writable, char *err, size_t errlen)
+int sx_slab_open(sx_slab **out, const char *path, size_t row_bytes, bool writable, char *err,
+                 size_t errlen)
 {
     sx_slab *slab = calloc(1, sizeof *slab + strlen(path) + 1);
     struct stat st;
@@ -63,8 +65,8 @@ int sx_slab_open(sx_slab **out, const char *path, size_t row_bytes, bool writabl
     strcpy(slab->path, path);
     slab->row_bytes = row_bytes;
     memcpy(head.magic, magic, sizeof magic);
-    slab->fd = open(path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-                    0600);
+    slab->fd = open(
+        path, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (slab->fd < 0 || fstat(slab->fd, &st) < 0) {
         rc = failed(slab, "open", err, errlen);
         goto out;
@@ -73,7 +75,8 @@ int sx_slab_open(sx_slab **out, const char *path, size_t row_bytes, bool writabl
         rc = bad(slab, "is no regular file", err, errlen);
         goto out;
     }
-    if (st.st_size < HEAD_BYTES && writable) { /* new, or cut short while new: no row can be referenced */
+    if (st.st_size < HEAD_BYTES &&
+        writable) { /* new, or cut short while new: no row can be referenced */
         if (pwrite(slab->fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
             ftruncate(slab->fd, HEAD_BYTES) < 0) {
             rc = failed(slab, "write", err, errlen);

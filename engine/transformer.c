@@ -21,9 +21,10 @@ static int fail(char *err, size_t errlen, int code, const char *format, ...)
 
 static int no_memory(char *err, size_t errlen)
 {
-    return fail(err, errlen, -ENOMEM,
-                "E-MEMORY: not enough memory for the model's weights; nothing was changed; free memory or "
-                "choose a smaller model");
+    return fail(
+        err, errlen, -ENOMEM,
+        "E-MEMORY: not enough memory for the model's weights; nothing was changed; free memory or "
+        "choose a smaller model");
 }
 
 /* One or more tensors, one under the other, as float32. NULL and err on failure; the caller's. */
@@ -43,10 +44,11 @@ static float *rows_of(const sx_tensor *const *tensors, const int *rows, int n, i
         sx_tensor_rows(tensors[i], 0, (uint64_t)rows[i], at);
         for (size_t j = 0; j < count; j++)
             if (!isfinite(at[j])) {
-                *code = fail(err, errlen, -EBADMSG,
-                             "E-NONFINITE: tensor %s holds a value that is no finite number; nothing was "
-                             "loaded; get the model again",
-                             tensors[i]->name);
+                *code = fail(
+                    err, errlen, -EBADMSG,
+                    "E-NONFINITE: tensor %s holds a value that is no finite number; nothing was "
+                    "loaded; get the model again",
+                    tensors[i]->name);
                 free(out);
                 return NULL;
             }
@@ -60,8 +62,8 @@ static float *vector_of(const sx_tensor *tensor, int n, int *code, char *err, si
     return rows_of(&tensor, &(int){1}, 1, n, code, err, errlen);
 }
 
-static sx_matrix *matrix_of(const sx_kernels *kn, const sx_tensor *const *tensors, const int *rows, int n,
-                            int cols, int *code, char *err, size_t errlen)
+static sx_matrix *matrix_of(const sx_kernels *kn, const sx_tensor *const *tensors, const int *rows,
+                            int n, int cols, int *code, char *err, size_t errlen)
 {
     float *w = rows_of(tensors, rows, n, cols, code, err, errlen);
     sx_matrix *m = NULL;
@@ -104,10 +106,11 @@ static int layer_open(sx_transformer *t, int l, const sx_layer_tensors *w, char 
     sx_tensor_rows(w->it, 0, 1, &layer->temperature);
     layer->temperature = expf(layer->temperature);
     if (!isfinite(layer->gate_bias) || !isfinite(layer->temperature))
-        return fail(err, errlen, -EBADMSG,
-                    "E-NONFINITE: ig.bias or it of layer %d is no finite number; nothing was loaded; get "
-                    "the model again",
-                    l);
+        return fail(
+            err, errlen, -EBADMSG,
+            "E-NONFINITE: ig.bias or it of layer %d is no finite number; nothing was loaded; get "
+            "the model again",
+            l);
     return 0;
 }
 
@@ -123,7 +126,8 @@ void sx_rope_rows(const sx_transformer *t, float *rope, int pos, int n)
         }
 }
 
-int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, char *err, size_t errlen)
+int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, char *err,
+                        size_t errlen)
 {
     sx_transformer *t = calloc(1, sizeof *t);
     const sx_config *c = &model->config;
@@ -211,13 +215,13 @@ bool sx_transformer_qkv(const sx_transformer *t, int layer, float *h, float *qkv
     if (w->global >= 0)
         rope = NULL; /* global layers carry no positions: a block is the same wherever it stands */
     t->kn.head_norm_rope(NULL, qkv, n, t->qkv_width, t->heads, t->head_dim, w->qs, rope, eps);
-    t->kn.head_norm_rope(NULL, qkv + t->heads * t->head_dim, n, t->qkv_width, t->kv_heads, t->head_dim,
-                         w->ks, rope, eps);
+    t->kn.head_norm_rope(NULL, qkv + t->heads * t->head_dim, n, t->qkv_width, t->kv_heads,
+                         t->head_dim, w->ks, rope, eps);
     return true;
 }
 
-bool sx_transformer_mix(const sx_transformer *t, int layer, float *x, const float *o, float *h, float *ffn,
-                        int n)
+bool sx_transformer_mix(const sx_transformer *t, int layer, float *x, const float *o, float *h,
+                        float *ffn, int n)
 {
     const sx_layer *w = &t->layers[layer];
     float *gated = ffn + (size_t)sx_matmul_rows(n) * 2 * (size_t)t->ffn;

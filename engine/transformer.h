@@ -1,7 +1,8 @@
-/* transformer.h: the model's weights, packed for this machine, and the steps that a context and a question
- * share: embedding, q/k/v, feed-forward, logits. Specification: RMSNorm eps on the embedding too, q and k
- * normalised per head, rotary positions in window layers only, SwiGLU, tied embeddings.
- * Weights are copied out of the model files: nothing here reads them again. Read-only once open. */
+/* transformer.h: the model's weights, packed for this machine, and the steps that a context and a
+ * question share: embedding, q/k/v, feed-forward, logits. Specification: RMSNorm eps on the
+ * embedding too, q and k normalised per head, rotary positions in window layers only, SwiGLU, tied
+ * embeddings. Weights are copied out of the model files: nothing here reads them again. Read-only
+ * once open. */
 #ifndef SX_TRANSFORMER_H
 #define SX_TRANSFORMER_H
 
@@ -9,34 +10,35 @@
 #include "kernels/kernels.h"
 
 typedef struct sx_layer {
-    sx_matrix *qkv;         /* rows of q, then k, then v */
-    sx_matrix *out;         /* wo */
-    sx_matrix *up, *down;   /* w1: gate and up rows; w2 */
+    sx_matrix *qkv;       /* rows of q, then k, then v */
+    sx_matrix *out;       /* wo */
+    sx_matrix *up, *down; /* w1: gate and up rows; w2 */
     float *n1, *n2, *qs, *ks;
-    int global;             /* index among the global layers, -1: a window layer */
-    sx_matrix *landmark;    /* global: rows of ik, then the one row of ig */
-    sx_matrix *query;       /* global: iq */
+    int global;          /* index among the global layers, -1: a window layer */
+    sx_matrix *landmark; /* global: rows of ik, then the one row of ig */
+    sx_matrix *query;    /* global: iq */
     float gate_bias;
-    float temperature;      /* exp(it): ranking softmax */
+    float temperature; /* exp(it): ranking softmax */
 } sx_layer;
 
 typedef struct sx_transformer {
     sx_config config;
     sx_kernels kn;
     sx_layer *layers;
-    sx_matrix *head;        /* emb, as the output matrix */
-    float *emb;             /* [vocab, d], already normalised: what a token enters with */
+    sx_matrix *head; /* emb, as the output matrix */
+    float *emb;      /* [vocab, d], already normalised: what a token enters with */
     float *nf;
-    float *rope;            /* [rope_rows, head_dim]: cosines, sines of positions 0 .. rope_rows - 1 */
+    float *rope; /* [rope_rows, head_dim]: cosines, sines of positions 0 .. rope_rows - 1 */
     int rope_rows;
     /* widths, in floats */
     int d, heads, kv_heads, head_dim, ffn, landmark_dim;
-    int qkv_width;          /* heads * head_dim + 2 * kv_heads * head_dim */
-    float scale;            /* head_dim^-1/2 */
+    int qkv_width; /* heads * head_dim + 2 * kv_heads * head_dim */
+    float scale;   /* head_dim^-1/2 */
 } sx_transformer;
 
 /* *out is the caller's. -ENOMEM, or -EBADMSG with E-NONFINITE and the tensor's name. */
-int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, char *err, size_t errlen);
+int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, char *err,
+                        size_t errlen);
 void sx_transformer_close(sx_transformer *t);
 
 /* Rope rows for positions pos .. pos + n: [n, head_dim]. */
@@ -44,12 +46,14 @@ void sx_rope_rows(const sx_transformer *t, float *rope, int pos, int n);
 /* x [n, d] = embedding of ids. */
 void sx_transformer_embed(const sx_transformer *t, float *x, const uint32_t *ids, int n);
 /* h [n, d] = normalised x; qkv [n, qkv_width] from it, heads normalised, rotated in window layers.
- * rope: rows of the n positions. Buffers have room for sx_matmul_rows(n) rows. False: short of memory. */
+ * rope: rows of the n positions. Buffers have room for sx_matmul_rows(n) rows. False: short of
+ * memory. */
 bool sx_transformer_qkv(const sx_transformer *t, int layer, float *h, float *qkv, const float *x,
                         const float *rope, int n);
-/* x += wo o; x += feed-forward(x).  h [n, d] and ffn [n, 3 * ffn] are scratch; o [n, heads * head_dim]. */
-bool sx_transformer_mix(const sx_transformer *t, int layer, float *x, const float *o, float *h, float *ffn,
-                        int n);
+/* x += wo o; x += feed-forward(x).  h [n, d] and ffn [n, 3 * ffn] are scratch; o [n, heads *
+ * head_dim]. */
+bool sx_transformer_mix(const sx_transformer *t, int layer, float *x, const float *o, float *h,
+                        float *ffn, int n);
 /* logits [vocab] of one row x [d]; h [d] scratch. Softcapped where the model says so. */
 bool sx_transformer_logits(const sx_transformer *t, float *logits, float *h, const float *x);
 

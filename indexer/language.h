@@ -10,13 +10,13 @@ typedef struct TSLanguage TSLanguage;
 /* A new language is a row of the table in language.c, a package in package.json with its line in
  * indexer/grammars/meson.build, and data/queries/<name>.scm. */
 typedef struct sx_language {
-    const char *name;                     /* "c", "cpp", ...: also data/queries/<name>.scm */
+    const char *name; /* "c", "cpp", ...: also data/queries/<name>.scm */
     const TSLanguage *(*grammar)(void);
     /* Words between single spaces, a space at both ends. */
-    const char *suffixes;                 /* behind the last dot, lower case: " c h " */
-    const char *file_names;               /* whole names: " Rakefile Gemfile " */
-    const char *interpreters;             /* of a "#!" line, without version: " python pypy " */
-    bool preprocessed;                    /* C and its kin: macros may stand where grammar does not */
+    const char *suffixes;     /* behind the last dot, lower case: " c h " */
+    const char *file_names;   /* whole names: " Rakefile Gemfile " */
+    const char *interpreters; /* of a "#!" line, without version: " python pypy " */
+    bool preprocessed;        /* C and its kin: macros may stand where grammar does not */
 } sx_language;
 
 /* NULL: no grammar; the file is plain text. `text` may be just the beginning of the file; 64 KiB of

@@ -18,7 +18,7 @@
 #define SX_PARSE_CLASSES (SX_PARSE_SMALL / 16 + 2) /* a block has a header of 8 bytes */
 
 typedef struct sx_parse_memory {
-    size_t limit, used;       /* bytes taken from the system */
+    size_t limit, used;             /* bytes taken from the system */
     size_t keep;                    /* this much stays mapped for the next file */
     struct sx_parse_chunk *chunks;  /* in use, newest first */
     struct sx_parse_chunk *spare;   /* mapped, not in use */

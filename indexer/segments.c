@@ -179,7 +179,8 @@ int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *pa
             uint32_t token = starts[b] > n_header ? begin + starts[b] - (uint32_t)n_header : begin;
             s->blocks[b] = (sx_block_row){starts[b], token ? ends[token - 1] : 0};
         }
-        /* indentation in front of a definition is the block's first tokens, but not where it starts */
+        /* indentation in front of a definition is the block's first tokens, but not where it starts
+         */
         for (uint32_t b = 0; b < s->n_blocks; b++) {
             uint32_t end = b + 1 < s->n_blocks ? s->blocks[b + 1].byte : s->byte_end;
             while (s->blocks[b].byte + 1 < end && is_blank(bytes[s->blocks[b].byte]))

@@ -6,8 +6,8 @@
 #include "indexer/indexer.h"
 
 /* Cuts [0, n_tokens) at the last boundary in the second half of each `segment` tokens.
- * boundaries: token indices, ascending. ends: room for n_tokens / (segment / 2) + 2; returns how many
- * segments; segment i is [ends[i-1], ends[i]). */
+ * boundaries: token indices, ascending. ends: room for n_tokens / (segment / 2) + 2; returns how
+ * many segments; segment i is [ends[i-1], ends[i]). */
 size_t sx_cut_segments(uint32_t n_tokens, const uint32_t *boundaries, size_t n_boundaries,
                        uint32_t segment, uint32_t *ends);
 
@@ -21,8 +21,8 @@ size_t sx_cut_blocks(uint32_t n_tokens, const uint32_t *boundaries, size_t n_bou
  * included, and blocks. */
 typedef struct sx_segment {
     uint32_t n_tokens, n_blocks, byte_start, byte_end;
-    uint32_t *tokens;        /* into sx_segments.tokens */
-    sx_block_row *blocks;    /* into sx_segments.blocks */
+    uint32_t *tokens;     /* into sx_segments.tokens */
+    sx_block_row *blocks; /* into sx_segments.blocks */
 } sx_segment;
 typedef struct sx_segments {
     sx_segment *segments;
@@ -31,9 +31,9 @@ typedef struct sx_segments {
     sx_block_row *blocks;
     size_t n_tokens, n_blocks; /* of the file, all segments, headers included */
 } sx_segments;
-/* boundaries: byte offsets, any order, duplicates allowed, those behind the text (SX_NO_BOUNDARY) mean
- * nothing; overwritten. 0, -ENOMEM, -EFBIG for 4 GiB and more, -EINVAL for a text model that leaves
- * no room in a segment. */
+/* boundaries: byte offsets, any order, duplicates allowed, those behind the text (SX_NO_BOUNDARY)
+ * mean nothing; overwritten. 0, -ENOMEM, -EFBIG for 4 GiB and more, -EINVAL for a text model that
+ * leaves no room in a segment. */
 int sx_segments_make(sx_segments *out, const sx_text_model *text, const char *path,
                      const uint8_t *bytes, size_t n, uint32_t *boundaries, size_t n_boundaries);
 void sx_segments_free(sx_segments *segments); /* frees the arrays, not the struct */

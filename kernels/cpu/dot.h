@@ -1,5 +1,5 @@
-/* dot.h: the dot product of the references, in 16 independent sums so that any compiler can use the vectors
- * of its baseline. */
+/* dot.h: the dot product of the references, in 16 independent sums so that any compiler can use the
+ * vectors of its baseline. */
 #ifndef SX_DOT_H
 #define SX_DOT_H
 

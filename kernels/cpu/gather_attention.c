@@ -1,4 +1,5 @@
-/* gather_attention.c: one question token over its own tokens and its selected blocks, one softmax. */
+/* gather_attention.c: one question token over its own tokens and its selected blocks, one softmax.
+ */
 #include "kernels/cpu/dot.h"
 #include "kernels/kernels.h"
 

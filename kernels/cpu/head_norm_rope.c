@@ -1,4 +1,5 @@
-/* head_norm_rope.c: per-head normalisation of q or k and, in window layers, the rotary embedding. */
+/* head_norm_rope.c: per-head normalisation of q or k and, in window layers, the rotary embedding.
+ */
 #include "kernels/cpu/dot.h"
 #include "kernels/kernels.h"
 

@@ -1,5 +1,5 @@
-/* landmark_score_simd.h: landmark scores for any vector width; four queries share a landmark's load.
- * SX_LANES, LANDMARK_SCORE are set by the file that includes it. */
+/* landmark_score_simd.h: landmark scores for any vector width; four queries share a landmark's
+ * load. SX_LANES, LANDMARK_SCORE are set by the file that includes it. */
 #include "kernels/cpu/simd.h"
 #include "kernels/kernels.h"
 

@@ -1,8 +1,10 @@
-/* matmul_dnnl.c: dense products by oneDNN, with the weights packed once into the layout its kernels like.
+/* matmul_dnnl.c: dense products by oneDNN, with the weights packed once into the layout its kernels
+ * like.
  *
- * Rows go through in tiles of 256, the rest in one tile rounded up to a power of two: few shapes, so few
- * kernels to generate, and a row's result depends on n alone. Primitives are made on first use and kept
- * with the matrix; the weights are packed for the widest tile and used in that layout by all. */
+ * Rows go through in tiles of 256, the rest in one tile rounded up to a power of two: few shapes,
+ * so few kernels to generate, and a row's result depends on n alone. Primitives are made on first
+ * use and kept with the matrix; the weights are packed for the widest tile and used in that layout
+ * by all. */
 #include "kernels/kernels.h"
 
 #include <oneapi/dnnl/dnnl.h>
@@ -15,7 +17,7 @@
 
 typedef struct product { /* one shape of one matrix; immutable once made */
     dnnl_primitive_t run;
-    size_t scratch;      /* bytes */
+    size_t scratch; /* bytes */
     dnnl_memory_desc_t x, y, scratch_desc;
 } product;
 
@@ -164,14 +166,15 @@ SX_DECL_MATRIX_FREE(sx_matrix_free_dnnl)
 
 static const product *product_for(const sx_matrix *matrix, int tile, bool accumulate)
 {
-    sx_matrix *m = (sx_matrix *)(uintptr_t)matrix; /* the cache behind the lock is all that changes */
+    sx_matrix *m = (sx_matrix *)(uintptr_t)
+        matrix; /* the cache behind the lock is all that changes */
     int t = __builtin_ctz((unsigned)tile);
 
     pthread_mutex_lock(&m->lock);
     product *p = m->products[accumulate][t];
     if (!p)
-        p = m->products[accumulate][t] =
-            product_new(m->rows, m->cols, tile, accumulate, &m->packed_desc, NULL);
+        p = m->products[accumulate][t] = product_new(m->rows, m->cols, tile, accumulate,
+                                                     &m->packed_desc, NULL);
     pthread_mutex_unlock(&m->lock);
     return p;
 }

@@ -1,5 +1,6 @@
-/* simd.h: the few vector words the faster CPU versions share. Included by <op>_simd.h with SX_LANES set;
- * compiled once for AVX2 (8 lanes) and once for AVX-512 (16 lanes), with fused multiply-add. */
+/* simd.h: the few vector words the faster CPU versions share. Included by <op>_simd.h with SX_LANES
+ * set; compiled once for AVX2 (8 lanes) and once for AVX-512 (16 lanes), with fused multiply-add.
+ */
 #ifndef SX_SIMD_H
 #define SX_SIMD_H
 
@@ -48,8 +49,8 @@ static inline float v_sum(vf x)
     return s[0];
 }
 
-/* exp(x) for x <= 88, 0 below -87. Range reduction by ln 2 in two parts, then the Taylor polynomial of
- * degree 7 on [-ln2/2, ln2/2]: relative error below 2e-7. */
+/* exp(x) for x <= 88, 0 below -87. Range reduction by ln 2 in two parts, then the Taylor polynomial
+ * of degree 7 on [-ln2/2, ln2/2]: relative error below 2e-7. */
 static inline vf v_exp(vf x)
 {
     const vf magic = v_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */

@@ -1,4 +1,5 @@
-/* swiglu_simd.h: SwiGLU for any vector width; SX_LANES and SWIGLU are set by the file that includes it. */
+/* swiglu_simd.h: SwiGLU for any vector width; SX_LANES and SWIGLU are set by the file that includes
+ * it. */
 #include "kernels/cpu/simd.h"
 #include "kernels/kernels.h"
 

@@ -6,8 +6,8 @@
 
 size_t sx_window_attention_work(int longest, int d, int window)
 {
-    /* The vector versions keep k transposed, [d, longest rounded up], and the scores of 16 queries over
-     * window + 16 + one tile of keys; the reference needs one row of scores. */
+    /* The vector versions keep k transposed, [d, longest rounded up], and the scores of 16 queries
+     * over window + 16 + one tile of keys; the reference needs one row of scores. */
     size_t columns = ((size_t)longest + 63) / 64 * 64;
     size_t span = ((size_t)(window < longest ? window : longest) + 16 + 127) / 64 * 64;
     return columns * (size_t)d + 16 * span + 64;

@@ -1,19 +1,20 @@
-/* window_attention_simd.h: window attention for any vector width; SX_LANES and WINDOW_ATTENTION are set
- * by the file that includes it.
+/* window_attention_simd.h: window attention for any vector width; SX_LANES and WINDOW_ATTENTION are
+ * set by the file that includes it.
  *
- * A tile is 16 queries of one head. Its keys, at most window + 15, are scored against k transposed once a
- * segment and kv head, so that a vector holds one dimension of SX_LANES keys; four queries share every
- * load. The softmax of a row needs no rescaling because the whole row is there; the sum of values again
- * lets four queries share every load of v. */
+ * A tile is 16 queries of one head. Its keys, at most window + 15, are scored against k transposed
+ * once a segment and kv head, so that a vector holds one dimension of SX_LANES keys; four queries
+ * share every load. The softmax of a row needs no rescaling because the whole row is there; the sum
+ * of values again lets four queries share every load of v. */
 #include "kernels/cpu/simd.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
-#define TILE  16                              /* queries of a tile */
-#define NV    (SX_LANES == 16 ? 4 : 2)        /* key vectors a step: 4 x NV accumulators fit the registers */
-#define STEP  (NV * SX_LANES)
+#define TILE 16                       /* queries of a tile */
+#define NV   (SX_LANES == 16 ? 4 : 2) /* key vectors a step: 4 x NV accumulators fit the registers \
+                                       */
+#define STEP         (NV * SX_LANES)
 #define HIDDEN_SCORE (-1e30f)
 
 /* s[4][...] += q (4 rows) times kT over `span` keys from kt; span is rounded up to STEP. */
@@ -40,7 +41,8 @@ static void score_tile(float *s, size_t s_stride, const float *q, size_t q_strid
     }
 }
 
-/* A row of scores -> weights that sum to 1; outside [lo, hi) they become 0. span is a multiple of STEP. */
+/* A row of scores -> weights that sum to 1; outside [lo, hi) they become 0. span is a multiple of
+ * STEP. */
 static void softmax_row(float *s, int lo, int hi, int span)
 {
     for (int j = 0; j < lo; j++)
@@ -101,8 +103,8 @@ SX_DECL_WINDOW_ATTENTION(WINDOW_ATTENTION)
     int group = heads / kv_heads;
 
     if (d % SX_LANES) {
-        sx_window_attention_c(stream, o, q, k, v, stride, segment_start, n_segments, heads, kv_heads, d,
-                              window, scale, work);
+        sx_window_attention_c(stream, o, q, k, v, stride, segment_start, n_segments, heads,
+                              kv_heads, d, window, scale, work);
         return;
     }
     for (int s = 0; s < n_segments; s++) {
@@ -117,7 +119,8 @@ SX_DECL_WINDOW_ATTENTION(WINDOW_ATTENTION)
             const float *value = v + (size_t)start * stride + (size_t)kv * d;
             for (int j = 0; j < n; j++) /* kT[c, j] */
                 for (int c = 0; c < d; c++)
-                    kt[(size_t)c * columns + j] = k[(size_t)(start + j) * stride + (size_t)kv * d + c];
+                    kt[(size_t)c * columns + j] =
+                        k[(size_t)(start + j) * stride + (size_t)kv * d + c];
             for (int h = kv * group; h < (kv + 1) * group; h++)
                 for (int i = 0; i < n; i += TILE) {
                     int tile = n - i < TILE ? n - i : TILE;
@@ -142,12 +145,12 @@ SX_DECL_WINDOW_ATTENTION(WINDOW_ATTENTION)
                             int token = i + r + u; /* rows behind the segment repeat the last */
                             token = token < n ? token : n - 1;
                             int lo = token - window + 1 - first;
-                            softmax_row(row + (size_t)u * span_max, lo > 0 ? lo : 0, token + 1 - first,
-                                        padded);
+                            softmax_row(row + (size_t)u * span_max, lo > 0 ? lo : 0,
+                                        token + 1 - first, padded);
                         }
-                        value_tile(o + ((size_t)(start + i + r) * heads + h) * d, (size_t)heads * d, row,
-                                   span_max, value + (size_t)first * stride, (size_t)stride, d, 0, span,
-                                   tile - r < 4 ? tile - r : 4);
+                        value_tile(o + ((size_t)(start + i + r) * heads + h) * d, (size_t)heads * d,
+                                   row, span_max, value + (size_t)first * stride, (size_t)stride, d,
+                                   0, span, tile - r < 4 ? tile - r : 4);
                     }
                 }
         }

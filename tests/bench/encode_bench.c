@@ -1,9 +1,10 @@
-/* encode_bench.c: how fast a context is encoded, and which share of the machine's matrix peak that is.
+/* encode_bench.c: how fast a context is encoded, and which share of the machine's matrix peak that
+ * is.
  *
  *   encode_bench MODEL_DIR FILE [THREADS]
  *
- * FILE's tokens fill whole segments. The peak is a 1024 x 1024 x 1024 float32 product by the same library,
- * every thread its own, measured in the same run. Prints medians of 5. */
+ * FILE's tokens fill whole segments. The peak is a 1024 x 1024 x 1024 float32 product by the same
+ * library, every thread its own, measured in the same run. Prints medians of 5. */
 #include "engine/engine_private.h"
 
 #include <pthread.h>
@@ -127,21 +128,24 @@ int main(int argc, char **argv)
         }
         tokens_s[r] = (double)total / (now() - start);
     }
-    /* arithmetic of a token: the dense products of the layers that a context runs, and window attention */
+    /* arithmetic of a token: the dense products of the layers that a context runs, and window
+     * attention */
     double dense = 0, attention = 0, keys = 0;
     int last = (int)c->global_layers[c->n_global - 1];
     for (uint32_t i = 0; i < w.segment; i++)
         keys += i + 1 < c->sliding_window ? i + 1 : c->sliding_window;
     keys /= w.segment;
     for (int l = 0; l <= last; l++) {
-        dense += 2.0 * t->d * t->qkv_width + (t->layers[l].global >= 0 ? 2.0 * t->d * (t->landmark_dim + 1) : 0);
+        dense += 2.0 * t->d * t->qkv_width +
+                 (t->layers[l].global >= 0 ? 2.0 * t->d * (t->landmark_dim + 1) : 0);
         if (l < last) {
             dense += 2.0 * t->heads * t->head_dim * t->d + 6.0 * t->d * t->ffn;
             attention += 4.0 * t->heads * t->head_dim * keys;
         }
     }
     double speed = median(tokens_s), top = median(peak);
-    printf("%s: %zu tokens in segments of %u, %s\n", argv[2], total, w.segment, engine->info.device);
+    printf("%s: %zu tokens in segments of %u, %s\n", argv[2], total, w.segment,
+           engine->info.device);
     printf("encode     %9.0f tokens/s (%.0f-%.0f)\n", speed, tokens_s[0], tokens_s[REPEATS - 1]);
     printf("arithmetic %9.1f GFLOP/s: %.1f MFLOP a token dense, %.1f attention\n",
            speed * (dense + attention) * 1e-9, dense * 1e-6, attention * 1e-6);

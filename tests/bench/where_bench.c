@@ -2,10 +2,11 @@
  *
  *   where_bench MODEL_DIR QUERIES_DIR REPO [QUESTIONS] [CACHE]
  *
- * Takes functions and methods of HEAD whose name only one definition has, shuffled with a fixed seed, and
- * asks `Where is X defined?` of the context (the whole repository, encoded first). Prints the share whose
- * definition is the first span and within the first five: by the landmarks' rank alone, and as the program
- * ranks (app/ranking.h). Never to be used for tuning on a held-out repository. */
+ * Takes functions and methods of HEAD whose name only one definition has, shuffled with a fixed
+ * seed, and asks `Where is X defined?` of the context (the whole repository, encoded first). Prints
+ * the share whose definition is the first span and within the first five: by the landmarks' rank
+ * alone, and as the program ranks (app/ranking.h). Never to be used for tuning on a held-out
+ * repository. */
 #include "app/session.h"
 
 #include <ctype.h>
@@ -41,9 +42,12 @@ static int collect(const sx_definition_row *row, void *user)
         t->cap = t->cap * 2 + 256;
         t->items = realloc(t->items, t->cap * sizeof *t->items);
     }
-    /* all names, so that those with several definitions can be told; others are marked by a NULL path */
-    bool wanted = (!strcmp(row->kind, "function") || !strcmp(row->kind, "method")) && is_good_name(row->name);
-    t->items[t->n++] = (target){strdup(row->name), wanted ? strdup(row->path) : NULL, row->start_byte};
+    /* all names, so that those with several definitions can be told; others are marked by a NULL
+     * path */
+    bool wanted = (!strcmp(row->kind, "function") || !strcmp(row->kind, "method")) &&
+                  is_good_name(row->name);
+    t->items[t->n++] = (target){strdup(row->name), wanted ? strdup(row->path) : NULL,
+                                row->start_byte};
     return 0;
 }
 
@@ -73,7 +77,8 @@ static size_t place_of(const sx_reply *reply, const target *t)
 
 int main(int argc, char **argv)
 {
-    size_t wanted = argc > 4 ? strtoul(argv[4], NULL, 10) : 100, asked = 0, first[2] = {0}, five[2] = {0};
+    size_t wanted = argc > 4 ? strtoul(argv[4], NULL, 10) : 100, asked = 0, first[2] = {0},
+           five[2] = {0};
     char err[512];
     sx_session *session = NULL;
     sx_failure failure;
@@ -81,10 +86,11 @@ int main(int argc, char **argv)
 
     if (argc < 4)
         return 2;
-    sx_session_options options = {
-        .index = {.repository = argv[3], .cache_root = argc > 5 ? argv[5] : NULL, .queries_dir = argv[2]},
-        .engine = {.model_dir = argv[1]},
-        .kv_budget = UINT64_MAX};
+    sx_session_options options = {.index = {.repository = argv[3],
+                                            .cache_root = argc > 5 ? argv[5] : NULL,
+                                            .queries_dir = argv[2]},
+                                  .engine = {.model_dir = argv[1]},
+                                  .kv_budget = UINT64_MAX};
     if (sx_session_open(&session, &options, &failure) < 0 ||
         sx_session_prepare(session, NULL, SX_DEPTH_CONTEXT, 0, &failure) < 0) {
         fprintf(stderr, "%s\n", failure.text);
@@ -111,7 +117,8 @@ int main(int argc, char **argv)
         t.items[j] = keep;
     }
     for (; asked < wanted && asked < n; asked++)
-        for (int ranked = 0; ranked < 2; ranked++) { /* 0: landmarks alone, 1: as the program does */
+        for (int ranked = 0; ranked < 2;
+             ranked++) { /* 0: landmarks alone, 1: as the program does */
             char question[512];
             sx_reply reply = {0};
             snprintf(question, sizeof question, "Where is `%s` defined?", t.items[asked].name);
@@ -124,8 +131,9 @@ int main(int argc, char **argv)
             first[ranked] += place == 0;
             five[ranked] += place < 5 && place < reply.n_spans;
             if (ranked && place > 0)
-                printf("  %zu %s %s; first: %s %s %s\n", place + 1, t.items[asked].name, t.items[asked].path,
-                       reply.n_spans ? reply.spans[0].kind : "-", reply.n_spans ? reply.spans[0].name : "-",
+                printf("  %zu %s %s; first: %s %s %s\n", place + 1, t.items[asked].name,
+                       t.items[asked].path, reply.n_spans ? reply.spans[0].kind : "-",
+                       reply.n_spans ? reply.spans[0].name : "-",
                        reply.n_spans ? reply.spans[0].path : "-");
             sx_reply_clear(&reply);
         }
@@ -133,8 +141,10 @@ int main(int argc, char **argv)
     printf("%s %.12s: %llu tokens, %llu blocks, %zu questions\n", argv[3], commit->hex,
            (unsigned long long)commit->tokens, (unsigned long long)commit->blocks, asked);
     for (int ranked = 0; ranked < 2 && asked; ranked++)
-        printf("%-16s first %5.1f %%  within five %5.1f %%\n", ranked ? "as shown" : "landmarks alone",
-               100.0 * (double)first[ranked] / (double)asked, 100.0 * (double)five[ranked] / (double)asked);
+        printf("%-16s first %5.1f %%  within five %5.1f %%\n",
+               ranked ? "as shown" : "landmarks alone",
+               100.0 * (double)first[ranked] / (double)asked,
+               100.0 * (double)five[ranked] / (double)asked);
     sx_session_close(session);
     return 0;
 }

@@ -64,8 +64,10 @@ static bool is_blank(uint8_t c)
     return c == ' ' || c == '\n';
 }
 
-/* Where a block's first token of text starts in the file; first: the segment's first token of text. */
-static uint32_t start_of(const sx_block_row *row, size_t first, size_t n_header, const uint32_t *ends)
+/* Where a block's first token of text starts in the file; first: the segment's first token of text.
+ */
+static uint32_t start_of(const sx_block_row *row, size_t first, size_t n_header,
+                         const uint32_t *ends)
 {
     size_t at = first + (row->token > n_header ? row->token - n_header : 0);
     return at ? ends[at - 1] : 0;
@@ -114,7 +116,8 @@ static void check_file(const char *head, const char *boundaries, const char *exp
             uint32_t next = k + 1 < one->n_blocks ? start_of(row + 1, token, n_header, ends)
                                                   : one->byte_end;
 
-            fprintf(out, " %u@%u", row->token, start); /* the table's place; ours is behind blanks */
+            fprintf(out, " %u@%u", row->token,
+                    start); /* the table's place; ours is behind blanks */
             SX_CHECK(row->byte == start || (row->byte > start && row->byte < next));
             for (uint32_t c = start; c < row->byte; c++)
                 SX_CHECK(is_blank(bytes[c]));

@@ -1,6 +1,7 @@
-/* kernelcheck.c: every version of every operation against the reference, and the references against double
- * arithmetic written the plain way. Shapes around the tiles, guard zones behind outputs, outputs poisoned
- * with NaN, a printed seed; tolerances come from the number of terms and what they weigh. */
+/* kernelcheck.c: every version of every operation against the reference, and the references against
+ * double arithmetic written the plain way. Shapes around the tiles, guard zones behind outputs,
+ * outputs poisoned with NaN, a printed seed; tolerances come from the number of terms and what they
+ * weigh. */
 #include "kernels/kernels.h"
 #include "tests/check.h"
 
@@ -48,7 +49,8 @@ static bool guard_intact(const float *x, size_t n)
 static bool near(const float *got, const double *want, size_t n, double tolerance)
 {
     for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)got[i] - want[i]) <= tolerance * (1.0 + fabs(want[i])))) { /* NaN fails */
+        if (!(fabs((double)got[i] - want[i]) <=
+              tolerance * (1.0 + fabs(want[i])))) { /* NaN fails */
             printf("  at %zu: %.9g, expected %.9g\n", i, (double)got[i], want[i]);
             return false;
         }
@@ -94,10 +96,10 @@ static void check_window_attention(const sx_kernels *kn)
                                 want[((size_t)i * heads + h) * d + e] = x;
                             }
                         }
-                kn->window_attention(NULL, o, qkv, k, v, stride, segment, 2, heads, kv_heads, d, window, scale,
-                                     work);
-                kn->window_attention(NULL, again, qkv, k, v, stride, segment, 2, heads, kv_heads, d, window,
-                                     scale, work);
+                kn->window_attention(NULL, o, qkv, k, v, stride, segment, 2, heads, kv_heads, d,
+                                     window, scale, work);
+                kn->window_attention(NULL, again, qkv, k, v, stride, segment, 2, heads, kv_heads, d,
+                                     window, scale, work);
                 SX_CHECK(near(o, want, size, (d + 16) * FLT_EPSILON));
                 SX_CHECK(guard_intact(o, size));
                 SX_CHECK(!memcmp(o, again, size * sizeof *o));
@@ -120,8 +122,8 @@ static void check_swiglu(const sx_kernels *kn)
             ab[i] *= i % 5 ? 20.0f : 200.0f; /* both tails of the sigmoid */
         for (int i = 0; i < n; i++)
             for (int j = 0; j < f; j++)
-                want[i * f + j] =
-                    (double)ab[2 * i * f + j] / (1.0 + exp(-(double)ab[2 * i * f + j])) * ab[(2 * i + 1) * f + j];
+                want[i * f + j] = (double)ab[2 * i * f + j] /
+                                  (1.0 + exp(-(double)ab[2 * i * f + j])) * ab[(2 * i + 1) * f + j];
         kn->swiglu(NULL, y, ab, n, f);
         SX_CHECK(near(y, want, (size_t)(n * f), 8 * FLT_EPSILON));
         SX_CHECK(guard_intact(y, (size_t)(n * f)));
@@ -198,7 +200,8 @@ static void check_topk(const sx_kernels *kn)
             }
             for (int i = 0; i < n; i += 37) /* in pieces, as segments come */
                 kn->topk_merge(NULL, best, block, k, score + i, n - i < 37 ? n - i : 37, i);
-            for (int i = 0; i < k; i++) { /* place i: exactly i blocks are better or equal and earlier */
+            for (int i = 0; i < k;
+                 i++) { /* place i: exactly i blocks are better or equal and earlier */
                 int before = 0;
                 if (i >= n) {
                     SX_CHECK(block[i] == -1);
@@ -216,7 +219,8 @@ static void check_gather(const sx_kernels *kn, sx_kv_format format)
 {
     enum { D = 24, HEADS = 6, KV = 2, OWN = 5, ROWS = 77, WIDTH = KV * D };
     float *q = values(HEADS * D), *own_k = values(OWN * WIDTH), *own_v = values(OWN * WIDTH);
-    float *k = values(ROWS * WIDTH), *v = values(ROWS * WIDTH), *o = poisoned(HEADS * D), mass[4], work[256];
+    float *k = values(ROWS * WIDTH), *v = values(ROWS * WIDTH), *o = poisoned(HEADS * D), mass[4],
+          work[256];
     size_t row = sx_kv_row_bytes(format, KV, D);
     char *rows = malloc(ROWS * row);
     const void *run[4];
@@ -239,15 +243,16 @@ static void check_gather(const sx_kernels *kn, sx_kv_format format)
         for (int e = 0; e < D; e++) {
             want[h * D + e] = 0;
             for (int j = 0; j < OWN + ROWS; j++)
-                want[h * D + e] +=
-                    p[j] / sum * (j < OWN ? own_v[j * WIDTH + kv * D + e] : v[(j - OWN) * WIDTH + kv * D + e]);
+                want[h * D + e] += p[j] / sum *
+                                   (j < OWN ? own_v[j * WIDTH + kv * D + e]
+                                            : v[(j - OWN) * WIDTH + kv * D + e]);
         }
         for (int i = 0, at = OWN; i < 4; at += run_rows[i++])
             for (int j = 0; j < run_rows[i]; j++)
                 want_mass[i] += p[at + j] / sum / HEADS;
     }
-    kn->gather_attention(NULL, o, mass, q, own_k, own_v, OWN, WIDTH, run, run_rows, 4, format, HEADS, KV, D,
-                         0.2f, work);
+    kn->gather_attention(NULL, o, mass, q, own_k, own_v, OWN, WIDTH, run, run_rows, 4, format,
+                         HEADS, KV, D, 0.2f, work);
     /* int8: half a step of 1/127 of the largest value, in k through the softmax and in v */
     double tolerance = format == SX_KV_F32 ? 64 * FLT_EPSILON : 1.0 / 127;
     SX_CHECK(near(o, want, HEADS * D, tolerance));
@@ -269,7 +274,8 @@ static void check_matmul(const sx_kernels *kn)
     static const int shapes[][2] = {{1, 8}, {129, 384}, {64, 24}, {640, 48}};
     for (size_t a = 0; a < 9; a++)
         for (size_t b = 0; b < 4; b++) {
-            int n = rows_of_x[a], rows = shapes[b][0], cols = shapes[b][1], room = sx_matmul_rows(n);
+            int n = rows_of_x[a], rows = shapes[b][0], cols = shapes[b][1],
+                room = sx_matmul_rows(n);
             float *w = values((size_t)(rows * cols)), *x = values((size_t)(room * cols));
             float *y = poisoned((size_t)(room * rows));
             double *want = malloc(sizeof *want * (size_t)(n * rows));
@@ -298,7 +304,8 @@ static void check_matmul(const sx_kernels *kn)
 static void check_rows(const sx_kernels *kn)
 {
     enum { N = 3, HEADS = 2, D = 24, STRIDE = HEADS * D + 5 };
-    float *x = values(N * STRIDE), *y = poisoned(N * STRIDE), *weight = values(STRIDE), *rope = values(N * D);
+    float *x = values(N * STRIDE), *y = poisoned(N * STRIDE), *weight = values(STRIDE),
+          *rope = values(N * D);
     double want[N * STRIDE], turned[N * STRIDE];
 
     for (int i = 0; i < N; i++) {

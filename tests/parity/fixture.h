@@ -1,5 +1,5 @@
-/* fixture.h: reads the parity vectors: a safetensors file of float32 and int32 tensors that we wrote
- * ourselves, so nothing is checked here beyond what a wrong path would show. */
+/* fixture.h: reads the parity vectors: a safetensors file of float32 and int32 tensors that we
+ * wrote ourselves, so nothing is checked here beyond what a wrong path would show. */
 #ifndef SX_FIXTURE_H
 #define SX_FIXTURE_H
 

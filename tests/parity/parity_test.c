@@ -1,9 +1,10 @@
 /* parity_test.c: the engine against the executable specification's vectors (design.md, "Parity"):
- * landmarks, k, v, logits within 1e-4 relative L2, selections equal except ties closer than 1e-5, answers
- * equal; with k and v kept as int8, at least 15 of 16 blocks and the answers; for every level of the
- * dispatch table; and k, v recomputed instead of kept give the very same answer.
+ * landmarks, k, v, logits within 1e-4 relative L2, selections equal except ties closer than 1e-5,
+ * answers equal; with k and v kept as int8, at least 15 of 16 blocks and the answers; for every
+ * level of the dispatch table; and k, v recomputed instead of kept give the very same answer.
  *
- *   parity_test MODEL_DIR FIXTURE_DIR [quick]        quick: the best level only, for slow instrumented builds */
+ *   parity_test MODEL_DIR FIXTURE_DIR [quick]        quick: the best level only, for slow
+ * instrumented builds */
 #include "engine/attention.h"
 #include "engine/encode.h"
 #include "tests/check.h"
@@ -145,7 +146,8 @@ static void check_encoding(const fixture *f, const store *s, const sx_transforme
 }
 
 /* A selection against the specification's: equal but for swaps of scores closer than 1e-5. */
-static void check_selection(const fixture *f, int question, int g, const sx_selection *got, bool exact)
+static void check_selection(const fixture *f, int question, int g, const sx_selection *got,
+                            bool exact)
 {
     char name[32];
     size_t n, m;
@@ -170,10 +172,12 @@ static void check_selection(const fixture *f, int question, int g, const sx_sele
         if (exact) {
             SX_CHECK(fabsf(got->score[i] - score[i]) < 1e-5f);
             if (got->block[i] != want[i]) /* a tie: the scores say the same */
-                printf("q%d layer %d place %zu: block %d for %d\n", question, g, i, got->block[i], want[i]);
+                printf("q%d layer %d place %zu: block %d for %d\n", question, g, i, got->block[i],
+                       want[i]);
         }
     }
-    SX_CHECK(exact ? common == n || fabsf(got->score[n - 1] - score[n - 1]) < 1e-5f : common + 1 >= n);
+    SX_CHECK(exact ? common == n || fabsf(got->score[n - 1] - score[n - 1]) < 1e-5f
+                   : common + 1 >= n);
     free(want);
     free(score);
     free(mass);
