@@ -57,9 +57,6 @@ sx_build "$sx_root/build-asan" -Db_sanitize=address,undefined -Db_lundef=false -
 # Leak checking needs ptrace, which the program gives up: the sandbox is for the first run.
 export SPARSEX_SANDBOX=off
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
-# libgit2 1.5 and PCRE2 keep match data of a regular expression for good: not ours to free
-printf 'leak:libpcre2-8.so\n' >"$sx_root/build-asan/leaks.txt"
-export LSAN_OPTIONS=suppressions=$sx_root/build-asan/leaks.txt:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99
 run_tests build-asan --timeout-multiplier 6
 
