@@ -10,10 +10,19 @@ passed=0 failed=0 skipped=0
 
 # run_tests DIR [meson test option...]: sums up what each test program counted in its last line.
 run_tests() {
-    local dir=$1 log line p f
+    local dir=$1 log rows line p f before=$failed rc
     shift
-    meson test -C "$dir" --print-errorlogs --num-processes "$(nproc)" "$@"
     log=$dir/meson-logs/testlog.json
+    rm -f "$log"
+    meson test -C "$dir" --print-errorlogs --num-processes "$(nproc)" "$@"
+    rc=$?
+    if ! rows=$(jq -r '[.name, .result,
+                     ((.stdout // "") | split("\n") | map(select(test("[0-9]+ passed, [0-9]+ failed"))) | last // "")]
+                    | @tsv' "$log") || [ -z "$rows" ]; then
+        failed=$((failed + 1))
+        printf 'failed: %s left no results\n' "$dir"
+        return
+    fi
     while IFS=$'\t' read -r name result line; do
         p=$(sed -n 's/.*\b\([0-9]\+\) passed.*/\1/p' <<<"$line")
         f=$(sed -n 's/.*\b\([0-9]\+\) failed.*/\1/p' <<<"$line")
@@ -26,9 +35,12 @@ run_tests() {
                 failed=$((failed + f))
                 printf 'failed: %s (%s)\n' "$name" "$result" ;;
         esac
-    done < <(jq -r '[.name, .result,
-                     ((.stdout // "") | split("\n") | map(select(test("[0-9]+ passed, [0-9]+ failed"))) | last // "")]
-                    | @tsv' "$log")
+    done <<<"$rows"
+    # what meson calls a failure is one, even if it died before it could write down which
+    if [ $rc -ne 0 ] && [ "$failed" -eq "$before" ]; then
+        failed=$((failed + 1))
+        printf 'failed: meson test in %s (status %d)\n' "$dir" "$rc"
+    fi
 }
 
 fail() {
