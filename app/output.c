@@ -365,10 +365,10 @@ void sx_answer_view_end(sx_answer_view *view, const sx_reply *reply, const sx_en
     end_answer(view, reply);
     put_spans(t, reply, view->top);
     put_files(t, reply);
-    if (reply->read < 0.9995) {
+    if (reply->read < 1) {
         snprintf(line, sizeof line,
-                 "Only %.0f %% of the repository is read so far; `sparsex index` reads the rest.",
-                 reply->read * 100);
+                 "Only %d %% of the repository is read so far; `sparsex index` reads the rest.",
+                 (int)(reply->read * 100)); /* rounded down: 100 is all */
         put_styled(t, SX_WARN, line);
         putc('\n', t->file);
     }
