@@ -135,12 +135,15 @@ hostile 3 'a missing object' index repo --json
 check 'a missing object: counted' json '.reasons.missing == 1 and .files == 3'
 rm -rf repo "$XDG_CACHE_HOME"
 make_large repo 12
-git -C repo repack -adq
+git -C repo -c pack.threads=1 repack -adq # the same pack every time
 pack=$(echo repo/.git/objects/pack/*.pack)
 chmod u+w "$pack" "${pack%.pack}.idx"
 cp "$pack" kept.pack
 cp "${pack%.pack}.idx" kept.idx
 partly=0
+# libgit2 1.5.1 leaks the buffer of an object whose delta is damaged; leaks are looked for everywhere else
+leaks=${ASAN_OPTIONS:-}
+[ -z "$leaks" ] || export ASAN_OPTIONS=$leaks:detect_leaks=0
 for seed in $(seq "${SX_TEST_SEEDS:-20}"); do
     awk -v seed="$seed" -v n="$(stat -c %s kept.pack)" \
         'BEGIN { srand(seed); for (i = 0; i < 4; i++) printf "%d %d\n", 12 + int(rand() * (n - 32)), int(rand() * 256) }' |
@@ -154,6 +157,7 @@ for seed in $(seq "${SX_TEST_SEEDS:-20}"); do
     check "flipped pack $seed: clean" clean out err
     [ $rc -ne 3 ] || partly=$((partly + 1))
 done
+[ -z "$leaks" ] || export ASAN_OPTIONS=$leaks
 check 'flipped packs: often only a part is lost' [ $partly -gt 0 ]
 cp kept.pack "$pack"
 for size in 0 8 1000 1100; do
