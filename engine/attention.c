@@ -13,7 +13,6 @@
 struct sx_question {
     sx_context *context;
     const sx_transformer *t;
-    sx_attention attention;
     int capacity, n;      /* tokens there may be, tokens there are */
     int k;                /* blocks a token selects */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
@@ -65,8 +64,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32
     /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting
      * would cost many times that on a machine with other work. */
     t->kn.matmul_threads(1);
-    *q = (sx_question){
-        .context = context, .t = t, .attention = attention, .capacity = capacity, .k = (int)k};
+    *q = (sx_question){.context = context, .t = t, .capacity = capacity, .k = (int)k};
     q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->x = floats(CHUNK, (size_t)t->d);

@@ -159,9 +159,8 @@ typedef struct encode_job {
     sx_encode_source_fn source;
     sx_encode_sink_fn sink;
     void *user;
-    const atomic_bool *stop; /* the caller's; may be NULL */
-    atomic_bool halt;        /* ours: somebody failed, or the caller said stop */
-    pthread_mutex_t lock;    /* source, sink, rc, running */
+    atomic_bool halt;     /* ours: somebody failed, or the caller said stop */
+    pthread_mutex_t lock; /* source, sink, rc, running */
     pthread_cond_t finished;
     int running;
     int rc;
@@ -213,7 +212,7 @@ int sx_encode_polled(sx_engine *engine, sx_encode_source_fn source, sx_encode_si
                      sx_encode_poll_fn poll, void *user, const atomic_bool *stop, char *err,
                      size_t errlen)
 {
-    encode_job job = {.engine = engine, .source = source, .sink = sink, .user = user, .stop = stop};
+    encode_job job = {.engine = engine, .source = source, .sink = sink, .user = user};
     int n = engine->threads, started = 0;
     pthread_t *threads = NULL;
 

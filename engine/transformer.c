@@ -1,27 +1,16 @@
 /* transformer.c: packed weights and the steps that a context and a question share. */
 #include "engine/transformer.h"
+#include "engine/file.h"
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int fail(char *err, size_t errlen, int code, const char *format, ...)
-{
-    if (err) {
-        va_list args;
-        va_start(args, format);
-        vsnprintf(err, errlen, format, args);
-        va_end(args);
-    }
-    return code;
-}
-
 static int no_memory(char *err, size_t errlen)
 {
-    return fail(
+    return sx_fail(
         err, errlen, -ENOMEM,
         "E-MEMORY: not enough memory for the model's weights; nothing was changed; free memory or "
         "choose a smaller model");
@@ -44,7 +33,7 @@ static float *rows_of(const sx_tensor *const *tensors, const int *rows, int n, i
         sx_tensor_rows(tensors[i], 0, (uint64_t)rows[i], at);
         for (size_t j = 0; j < count; j++)
             if (!isfinite(at[j])) {
-                *code = fail(
+                *code = sx_fail(
                     err, errlen, -EBADMSG,
                     "E-NONFINITE: tensor %s holds a value that is no finite number; nothing was "
                     "loaded; get the model again",
@@ -106,7 +95,7 @@ static int layer_open(sx_transformer *t, int l, const sx_layer_tensors *w, char 
     sx_tensor_rows(w->it, 0, 1, &layer->temperature);
     layer->temperature = expf(layer->temperature);
     if (!isfinite(layer->gate_bias) || !isfinite(layer->temperature))
-        return fail(
+        return sx_fail(
             err, errlen, -EBADMSG,
             "E-NONFINITE: ig.bias or it of layer %d is no finite number; nothing was loaded; get "
             "the model again",

@@ -8,12 +8,27 @@
 #include "engine/attention.h"
 #include "engine/encode.h"
 #include "tests/check.h"
-#include "tests/parity/fixture.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define N_QUESTIONS 6
 #define MAX_ANSWER  48
+
+/* A tensor's numbers, four bytes each, as a copy with proper alignment; the caller's. */
+static void *fixture_tensor(const sx_safetensors *f, const char *name, size_t *n)
+{
+    const sx_tensor *tensor = sx_safetensors_find(f, name);
+    void *copy = tensor ? malloc(tensor->n_elements * 4 + 1) : NULL;
+
+    if (!copy) {
+        printf("no tensor %s in the fixture\n", name);
+        exit(1);
+    }
+    *n = (size_t)tensor->n_elements;
+    return memcpy(copy, tensor->data, *n * 4);
+}
 
 typedef struct store { /* what encoding gave, by segment */
     int n;
@@ -105,7 +120,7 @@ static sx_context *context_of(sx_engine *engine, store *s, bool kept)
 }
 
 /* Landmarks of all segments, and the first 256 tokens' k and v, layer by layer. */
-static void check_encoding(const fixture *f, const store *s, const sx_transformer *t)
+static void check_encoding(const sx_safetensors *f, const store *s, const sx_transformer *t)
 {
     char name[32];
     size_t n, dim = (size_t)t->landmark_dim, width = (size_t)(t->kv_heads * t->head_dim);
@@ -146,7 +161,7 @@ static void check_encoding(const fixture *f, const store *s, const sx_transforme
 }
 
 /* A selection against the specification's: equal but for swaps of scores closer than 1e-5. */
-static void check_selection(const fixture *f, int question, int g, const sx_selection *got,
+static void check_selection(const sx_safetensors *f, int question, int g, const sx_selection *got,
                             bool exact)
 {
     char name[32];
@@ -183,7 +198,8 @@ static void check_selection(const fixture *f, int question, int g, const sx_sele
     free(mass);
 }
 
-static void check_questions(const fixture *f, sx_engine *engine, sx_context *context, bool exact)
+static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_context *context,
+                            bool exact)
 {
     const sx_config *c = &engine->transformer->config;
 
@@ -261,7 +277,7 @@ static void check_dense(sx_engine *engine, store *s)
     sx_context_free(context);
 }
 
-static void run(const char *model, const fixture *f, const char *isa, sx_kv_format format)
+static void run(const char *model, const sx_safetensors *f, const char *isa, sx_kv_format format)
 {
     char err[512] = "";
     sx_engine *engine = NULL;
@@ -309,22 +325,23 @@ int main(int argc, char **argv)
 {
     static const char *const names[] = {"c", "avx2", "avx512"};
     char path[4096];
-    fixture f;
+    char err[512];
+    sx_safetensors *f = NULL;
 
     if (argc < 3)
         return 2;
     snprintf(path, sizeof path, "%s/parity.safetensors", argv[2]);
-    if (fixture_open(&f, path) < 0) {
-        printf("cannot read %s\n", path);
+    if (sx_safetensors_open_file(&f, path, err, sizeof err) < 0) {
+        printf("%s\n", err);
         return 1;
     }
     unsetenv("SPARSEX_ISA");
     int best = sx_isa_detect();
     for (int isa = best; isa >= (argc > 3 ? best : SX_ISA_C); isa--) {
-        run(argv[1], &f, names[isa], SX_KV_F32);
+        run(argv[1], f, names[isa], SX_KV_F32);
         if (isa)
-            run(argv[1], &f, names[isa], SX_KV_I8);
+            run(argv[1], f, names[isa], SX_KV_I8);
     }
-    fixture_close(&f);
+    sx_safetensors_close(f);
     return sx_check_end();
 }
