@@ -217,9 +217,10 @@ static bool attend_row(sx_question *q, int l, int i, bool last)
         }
     }
     t->kn.gather_attention(NULL, q->o + (size_t)i * t->heads * t->head_dim, q->mass,
-                           q->qkv + (size_t)i * t->qkv_width, own_k, own_v, n_own, kv_width, q->run,
-                           q->run_rows, runs, q->context->engine->kv_format, t->heads, t->kv_heads,
-                           t->head_dim, t->scale, q->work);
+                           q->qkv + (size_t)i * t->qkv_width, t->qkv_width, 1, own_k, own_v,
+                           n_own - 1, kv_width, q->run, q->run_rows, (const int32_t[]){0, runs},
+                           runs, q->context->engine->kv_format, t->heads, t->kv_heads, t->head_dim,
+                           t->scale, q->work);
     if (last && layer->global >= 0) {
         sx_selection *s = &q->selection[layer->global];
         s->n = runs;

@@ -14,7 +14,7 @@
 
 struct sx_encoder {
     const sx_transformer *t;
-    sx_kv_format format;
+    sx_type format;
     int longest;
     float *x, *h, *qkv, *o, *ffn, *pooled, *work;
     int32_t *block_start;
@@ -31,7 +31,7 @@ static void *rows_new(int rows, int width)
     return p;
 }
 
-sx_encoder *sx_encoder_new(const sx_transformer *t, int longest, sx_kv_format format)
+sx_encoder *sx_encoder_new(const sx_transformer *t, int longest, sx_type format)
 {
     sx_encoder *e = calloc(1, sizeof *e);
     if (!e)
@@ -47,8 +47,8 @@ sx_encoder *sx_encoder_new(const sx_transformer *t, int longest, sx_kv_format fo
         .o = rows_new(longest, t->heads * t->head_dim),
         .ffn = rows_new(FFN_ROWS, 3 * t->ffn),
         .pooled = rows_new(longest, t->landmark_dim + 1),
-        .work = malloc(sizeof(float) * sx_window_attention_work(longest, t->head_dim,
-                                                                (int)t->config.sliding_window)),
+        .work = malloc(sx_window_attention_work(longest, 1, longest, t->head_dim,
+                                                (int)t->config.sliding_window)),
         .block_start = malloc(sizeof(int32_t) * ((size_t)longest + 1)),
         .landmarks = malloc(sizeof(float) * n_global * (size_t)longest * (size_t)t->landmark_dim),
         .kv = malloc(n_global * (size_t)longest *
@@ -135,7 +135,7 @@ int sx_encoder_run(sx_encoder *e, const uint32_t *tokens, int n, const uint32_t 
             break;
         /* a segment sees itself through the window, in global layers too */
         t->kn.window_attention(NULL, e->o, e->qkv, e->qkv + q, e->qkv + q + kv_width, t->qkv_width,
-                               (const int32_t[]){0, n}, 1, t->heads, t->kv_heads, t->head_dim,
+                               (const int32_t[]){0, n}, 1, n, t->heads, t->kv_heads, t->head_dim,
                                (int)t->config.sliding_window, t->scale, e->work);
         for (int i = 0; i < n; i += FFN_ROWS) {
             int rows = n - i < FFN_ROWS ? n - i : FFN_ROWS;

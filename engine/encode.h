@@ -8,7 +8,7 @@
 typedef struct sx_encoder sx_encoder; /* the buffers of one thread */
 
 /* longest: most tokens of a segment. NULL when memory is short. */
-sx_encoder *sx_encoder_new(const sx_transformer *t, int longest, sx_kv_format format);
+sx_encoder *sx_encoder_new(const sx_transformer *t, int longest, sx_type format);
 void sx_encoder_free(sx_encoder *encoder);
 /* Encodes; *landmarks: n_global * n_blocks rows of landmark_dim floats, *kv: n_global * n_tokens
  * rows, both layer by layer, the encoder's until the next call. 0, -ECANCELED when *stop became

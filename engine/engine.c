@@ -72,7 +72,7 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
             goto out;
         }
     engine->threads = options->threads > 0 ? options->threads : cores();
-    engine->kv_format = SX_KV_I8;
+    engine->kv_format = SX_I8;
     engine->longest = c->segment_tokens + SX_HEADER_TOKENS;
     engine->info = (sx_engine_info){
         .n_global = c->n_global,
@@ -82,7 +82,7 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
         .file_token = c->token_file,
         .top_k = c->top_k_blocks,
         .landmark_row = sizeof(float) * c->landmark_dim,
-        .kv_row = sx_kv_row_bytes(SX_KV_I8, (int)c->num_key_value_heads, (int)c->head_dim),
+        .kv_row = sx_kv_row_bytes(SX_I8, (int)c->num_key_value_heads, (int)c->head_dim),
     };
     memcpy(engine->info.model, model->fingerprint, sizeof engine->info.model);
     memcpy(engine->info.name, model->name, sizeof engine->info.name);
@@ -137,7 +137,7 @@ size_t sx_engine_tokenize(const sx_engine *engine, const uint8_t *bytes, size_t 
     return sx_tokenizer_encode(engine->tokenizer, bytes, n, ids, ends);
 }
 
-void sx_engine_set_kv_format(sx_engine *engine, sx_kv_format format)
+void sx_engine_set_kv_format(sx_engine *engine, sx_type format)
 {
     const sx_transformer *t = engine->transformer;
     engine->kv_format = format;

@@ -13,11 +13,11 @@ struct sx_engine {
     int threads;
     sx_transformer *transformer; /* NULL: opened for its tokenizer only */
     sx_tokenizer *tokenizer;
-    sx_kv_format kv_format;
+    sx_type kv_format;
     uint32_t longest; /* most tokens of a segment, header included */
 };
 
-/* For tests: how k and v are kept. The default is SX_KV_I8. Before anything is encoded. */
-void sx_engine_set_kv_format(sx_engine *engine, sx_kv_format format);
+/* For tests: how k and v are kept. The default is SX_I8. Before anything is encoded. */
+void sx_engine_set_kv_format(sx_engine *engine, sx_type format);
 
 #endif

@@ -157,14 +157,14 @@ static bool is_finite(const sx_tensor *t)
     const uint8_t *data = t->data;
     uint32_t bad = 0;
 
-    if (t->dtype == SX_F32) {
+    if (t->dtype == SX_DTYPE_F32) {
         for (uint64_t i = 0; i < t->n_elements; i++) {
             uint32_t bits;
             memcpy(&bits, data + 4 * i, sizeof bits);
             bad |= (bits & 0x7f800000) == 0x7f800000;
         }
-    } else if (t->dtype == SX_F16 || t->dtype == SX_BF16) {
-        uint32_t ones = t->dtype == SX_F16 ? 0x7c00 : 0x7f80;
+    } else if (t->dtype == SX_DTYPE_F16 || t->dtype == SX_DTYPE_BF16) {
+        uint32_t ones = t->dtype == SX_DTYPE_F16 ? 0x7c00 : 0x7f80;
         for (uint64_t i = 0; i < t->n_elements; i++) {
             uint16_t bits;
             memcpy(&bits, data + 2 * i, sizeof bits);
@@ -192,7 +192,7 @@ static int find_tensor(const sx_model *model, const sx_tensor **out, const char 
                        name, t->n_dims, (unsigned long long)(t->n_dims > 0 ? t->shape[0] : 1),
                        (unsigned long long)(t->n_dims > 1 ? t->shape[1] : 1), n_dims,
                        (unsigned long long)a, (unsigned long long)b, advice);
-    if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_I8 && !t->scale))
+    if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_DTYPE_I8 && !t->scale))
         return sx_fail(
             err, errlen, -EBADMSG,
             "E-MODEL-TENSOR: %s is not F32, F16, BF16 or I8 with scales, the weights; %s", name,

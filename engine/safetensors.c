@@ -57,28 +57,17 @@ static const struct {
     uint32_t bits;
     sx_dtype dtype;
 } dtypes[] = {
-    {"F32", 32, SX_F32},
-    {"F16", 16, SX_F16},
-    {"BF16", 16, SX_BF16},
-    {"I8", 8, SX_I8},
-    {"BOOL", 8, SX_DTYPE_OTHER},
-    {"F4", 4, SX_DTYPE_OTHER},
-    {"F6_E2M3", 6, SX_DTYPE_OTHER},
-    {"F6_E3M2", 6, SX_DTYPE_OTHER},
-    {"U8", 8, SX_DTYPE_OTHER},
-    {"F8_E5M2", 8, SX_DTYPE_OTHER},
-    {"F8_E4M3", 8, SX_DTYPE_OTHER},
-    {"F8_E8M0", 8, SX_DTYPE_OTHER},
-    {"F8_E4M3FNUZ", 8, SX_DTYPE_OTHER},
-    {"F8_E5M2FNUZ", 8, SX_DTYPE_OTHER},
-    {"I16", 16, SX_DTYPE_OTHER},
-    {"U16", 16, SX_DTYPE_OTHER},
-    {"I32", 32, SX_DTYPE_OTHER},
-    {"U32", 32, SX_DTYPE_OTHER},
-    {"C64", 64, SX_DTYPE_OTHER},
-    {"F64", 64, SX_DTYPE_OTHER},
-    {"I64", 64, SX_DTYPE_OTHER},
-    {"U64", 64, SX_DTYPE_OTHER},
+    {"F32", 32, SX_DTYPE_F32},          {"F16", 16, SX_DTYPE_F16},
+    {"BF16", 16, SX_DTYPE_BF16},        {"I8", 8, SX_DTYPE_I8},
+    {"BOOL", 8, SX_DTYPE_OTHER},        {"F4", 4, SX_DTYPE_OTHER},
+    {"F6_E2M3", 6, SX_DTYPE_OTHER},     {"F6_E3M2", 6, SX_DTYPE_OTHER},
+    {"U8", 8, SX_DTYPE_OTHER},          {"F8_E5M2", 8, SX_DTYPE_OTHER},
+    {"F8_E4M3", 8, SX_DTYPE_OTHER},     {"F8_E8M0", 8, SX_DTYPE_OTHER},
+    {"F8_E4M3FNUZ", 8, SX_DTYPE_OTHER}, {"F8_E5M2FNUZ", 8, SX_DTYPE_OTHER},
+    {"I16", 16, SX_DTYPE_OTHER},        {"U16", 16, SX_DTYPE_OTHER},
+    {"I32", 32, SX_DTYPE_OTHER},        {"U32", 32, SX_DTYPE_OTHER},
+    {"C64", 64, SX_DTYPE_OTHER},        {"F64", 64, SX_DTYPE_OTHER},
+    {"I64", 64, SX_DTYPE_OTHER},        {"U64", 64, SX_DTYPE_OTHER},
 };
 
 /* One tensor's line for the checks below; `what` is an E-ST- suffix. */
@@ -410,11 +399,11 @@ static int finish(sx_safetensors *st, char *err, size_t errlen)
         sx_json_source source = {NULL, st->shards[st->entries[i].shard].name, err, errlen};
         char name[MAX_NAME + sizeof ".scale"];
         const sx_tensor *scale;
-        if (t->dtype != SX_I8 || t->n_dims != 2)
+        if (t->dtype != SX_DTYPE_I8 || t->n_dims != 2)
             continue;
         snprintf(name, sizeof name, "%s.scale", t->name);
         scale = sx_safetensors_find(st, name);
-        if (!scale || scale->dtype != SX_F32 || scale->n_dims != 1 ||
+        if (!scale || scale->dtype != SX_DTYPE_F32 || scale->n_dims != 1 ||
             scale->shape[0] != t->shape[0])
             return REFUSE(&source, "SCALE", "I8 matrix %s has no F32 row scales %s of its height",
                           sx_show(t->name).s, sx_show(name).s);
@@ -572,11 +561,11 @@ void sx_tensor_rows(const sx_tensor *tensor, uint64_t row, uint64_t n, float *ou
 
     if (tensor->n_dims >= 2)
         cols = tensor->shape[0] ? tensor->n_elements / tensor->shape[0] : 0;
-    if (tensor->dtype == SX_F32) {
+    if (tensor->dtype == SX_DTYPE_F32) {
         memcpy(out, data + row * cols * 4, n * cols * 4);
         return;
     }
-    if (tensor->dtype == SX_I8 && tensor->scale) {
+    if (tensor->dtype == SX_DTYPE_I8 && tensor->scale) {
         for (uint64_t r = row; r < row + n; r++) {
             const int8_t *in = (const int8_t *)data + r * cols;
             float scale;
@@ -586,12 +575,12 @@ void sx_tensor_rows(const sx_tensor *tensor, uint64_t row, uint64_t n, float *ou
         }
         return;
     }
-    if (tensor->dtype == SX_F16 || tensor->dtype == SX_BF16) {
+    if (tensor->dtype == SX_DTYPE_F16 || tensor->dtype == SX_DTYPE_BF16) {
         for (uint64_t i = row * cols; i < (row + n) * cols; i++) {
             uint16_t half;
             memcpy(&half, data + i * 2, sizeof half);
-            *out++ = tensor->dtype == SX_F16 ? float_of_half(half)
-                                             : float_of_bits((uint32_t)half << 16);
+            *out++ = tensor->dtype == SX_DTYPE_F16 ? float_of_half(half)
+                                                   : float_of_bits((uint32_t)half << 16);
         }
     }
 }

@@ -12,7 +12,13 @@
 #define SX_MAX_DIMS 8
 
 /* OTHER: known, of the right size, but no type we calculate with */
-typedef enum sx_dtype { SX_F32, SX_F16, SX_BF16, SX_I8, SX_DTYPE_OTHER } sx_dtype;
+typedef enum sx_dtype {
+    SX_DTYPE_F32,
+    SX_DTYPE_F16,
+    SX_DTYPE_BF16,
+    SX_DTYPE_I8,
+    SX_DTYPE_OTHER
+} sx_dtype;
 
 typedef struct sx_tensor {
     const char *name;

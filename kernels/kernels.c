@@ -27,23 +27,12 @@ int sx_isa_detect(void)
 
 void sx_kernels_init(sx_kernels *kernels, int isa)
 {
-    *kernels = (sx_kernels){
-        .isa = isa,
-        .isa_name = isa_names[isa],
-        .rms_norm = sx_rms_norm_c,
-        .head_norm_rope = sx_head_norm_rope_c,
-        .window_attention = sx_window_attention_c,
-        .swiglu = sx_swiglu_c,
-        .landmark_pool = sx_landmark_pool_c,
-        .landmark_score = sx_landmark_score_c,
-        .topk_merge = sx_topk_merge_c,
-        .kv_pack = sx_kv_pack_c,
-        .gather_attention = sx_gather_attention_c,
-        .softcap = sx_softcap_c,
-        .matrix_new = sx_matrix_new_c,
-        .matrix_free = sx_matrix_free_c,
-        .matmul = sx_matmul_c,
-        .matmul_threads = sx_matmul_threads_c,
+    *kernels = (sx_kernels){.isa = isa,
+                            .isa_name = isa_names[isa],
+                            .type = SX_F32,
+#define SX_ENTRY(NAME, name) .name = sx_##name##_c,
+                            SX_OPERATIONS(SX_ENTRY)
+#undef SX_ENTRY
     };
 #ifdef SX_HAVE_X86
     if (isa >= SX_ISA_AVX2) {
@@ -63,6 +52,7 @@ void sx_kernels_init(sx_kernels *kernels, int isa)
         kernels->matrix_new = sx_matrix_new_dnnl;
         kernels->matrix_free = sx_matrix_free_dnnl;
         kernels->matmul = sx_matmul_dnnl;
+        kernels->matmul_f32 = sx_matmul_f32_dnnl;
         kernels->matmul_threads = sx_matmul_threads_dnnl;
     }
 #endif

@@ -1,4 +1,4 @@
-/* gather_attention.c: one question token over its own tokens and its selected blocks, one softmax.
+/* gather_attention.c: question tokens over their own tokens and their selected blocks, one softmax.
  */
 #include "kernels/cpu/dot.h"
 #include "kernels/kernels.h"
@@ -7,10 +7,9 @@
 #include <string.h>
 
 /* dot(x, row's head), row as kept: where = 0 for k, kv_heads for v. */
-static float row_dot(const char *row, sx_kv_format format, int head, int kv_heads, int d,
-                     const float *x)
+static float row_dot(const char *row, sx_type format, int head, int kv_heads, int d, const float *x)
 {
-    if (format == SX_KV_F32)
+    if (format == SX_F32)
         return sx_dot(x, (const float *)(const void *)row + (size_t)head * d, d);
     const int8_t *y = (const int8_t *)row + (size_t)head * d;
     float part[8] = {0}, sum = 0.0f, scale;
@@ -26,10 +25,10 @@ static float row_dot(const char *row, sx_kv_format format, int head, int kv_head
     return sum * scale;
 }
 
-static void row_add(float *out, const char *row, sx_kv_format format, int head, int kv_heads, int d,
+static void row_add(float *out, const char *row, sx_type format, int head, int kv_heads, int d,
                     float p)
 {
-    if (format == SX_KV_F32) {
+    if (format == SX_F32) {
         const float *y = (const float *)(const void *)row + (size_t)head * d;
         for (int j = 0; j < d; j++)
             out[j] += p * y[j];
@@ -43,9 +42,18 @@ static void row_add(float *out, const char *row, sx_kv_format format, int head, 
         out[j] += p * (float)y[j];
 }
 
-SX_DECL_GATHER_ATTENTION(sx_gather_attention_c)
+size_t sx_gather_attention_work(int n, int n_runs, int64_t most_rows, int heads, int kv_heads,
+                                int d)
 {
-    (void)stream;
+    return (size_t)most_rows * sizeof(float); /* one head's scores */
+}
+
+/* One token: query and out [heads * d], n_own own rows, n_runs runs; p: the scores of one head. */
+static void attend(float *o, float *mass, const float *q, const float *own_k, const float *own_v,
+                   int n_own, int own_stride, const void *const *run, const int32_t *run_rows,
+                   int n_runs, sx_type format, int heads, int kv_heads, int d, float scale,
+                   float *p)
+{
     size_t row_bytes = sx_kv_row_bytes(format, kv_heads, d);
     int group = heads / kv_heads;
 
@@ -53,7 +61,7 @@ SX_DECL_GATHER_ATTENTION(sx_gather_attention_c)
         mass[j] = 0.0f;
     for (int h = 0; h < heads; h++) {
         const float *query = q + (size_t)h * d;
-        float *out = o + (size_t)h * d, *p = work;
+        float *out = o + (size_t)h * d;
         int kv = h / group;
         float top = -INFINITY, sum = 0.0f;
         size_t at = 0;
@@ -90,4 +98,14 @@ SX_DECL_GATHER_ATTENTION(sx_gather_attention_c)
             mass[r] += share / (float)heads;
         }
     }
+}
+
+SX_DECL_GATHER_ATTENTION(sx_gather_attention_c)
+{
+    (void)stream;
+    for (int i = 0; i < n; i++)
+        attend((float *)o + (size_t)i * heads * d, mass + first_run[i],
+               (const float *)q + (size_t)i * q_stride, own_k, own_v, n_before + i + 1, own_stride,
+               run + first_run[i], run_rows + first_run[i], first_run[i + 1] - first_run[i], format,
+               heads, kv_heads, d, scale, work);
 }

@@ -13,7 +13,7 @@ SX_DECL_HEAD_NORM_ROPE(sx_head_norm_rope_c)
         const float *cosine = rope ? rope + (size_t)i * d : NULL;
         const float *sine = rope ? cosine + half : NULL;
         for (int h = 0; h < heads; h++) {
-            float *v = x + (size_t)i * stride + (size_t)h * d;
+            float *v = (float *)x + (size_t)i * stride + (size_t)h * d;
             float r = 1.0f / sqrtf(sx_dot(v, v, d) / (float)d + eps);
             for (int j = 0; j < d; j++)
                 v[j] = v[j] * r * weight[j];

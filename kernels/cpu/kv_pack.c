@@ -23,8 +23,9 @@ SX_DECL_KV_PACK(sx_kv_pack_c)
     size_t width = (size_t)kv_heads * (size_t)d;
     for (int i = 0; i < n; i++) {
         char *row = (char *)rows + (size_t)i * row_bytes;
-        const float *ki = k + (size_t)i * stride, *vi = v + (size_t)i * stride;
-        if (format == SX_KV_F32) {
+        const float *ki = (const float *)k + (size_t)i * stride;
+        const float *vi = (const float *)v + (size_t)i * stride;
+        if (format == SX_F32) {
             memcpy(row, ki, width * sizeof(float));
             memcpy(row + width * sizeof(float), vi, width * sizeof(float));
             continue;
@@ -33,6 +34,28 @@ SX_DECL_KV_PACK(sx_kv_pack_c)
             const float *x = h < kv_heads ? ki + (size_t)h * d : vi + (size_t)(h - kv_heads) * d;
             float scale = pack_head((int8_t *)row + (size_t)h * d, x, d);
             memcpy(row + 2 * width + (size_t)h * sizeof(float), &scale, sizeof scale);
+        }
+    }
+}
+
+SX_DECL_KV_UNPACK(sx_kv_unpack_c)
+{
+    (void)stream;
+    size_t row_bytes = sx_kv_row_bytes(format, kv_heads, d);
+    size_t width = (size_t)kv_heads * (size_t)d;
+    for (int i = 0; i < n; i++) {
+        const char *row = (const char *)rows + (size_t)i * row_bytes;
+        float *ki = (float *)k + (size_t)i * stride, *vi = (float *)v + (size_t)i * stride;
+        if (format == SX_F32) {
+            memcpy(ki, row, width * sizeof(float));
+            memcpy(vi, row + width * sizeof(float), width * sizeof(float));
+            continue;
+        }
+        for (int h = 0; h < 2 * kv_heads; h++) {
+            float *x = h < kv_heads ? ki + (size_t)h * d : vi + (size_t)(h - kv_heads) * d, scale;
+            memcpy(&scale, row + 2 * width + (size_t)h * sizeof(float), sizeof scale);
+            for (int j = 0; j < d; j++)
+                x[j] = scale * (float)((const int8_t *)row)[(size_t)h * d + j];
         }
     }
 }

@@ -6,15 +6,16 @@
 SX_DECL_LANDMARK_POOL(sx_landmark_pool_c)
 {
     (void)stream;
+    const float *keys = key, *gates = gate;
     for (int b = 0; b < n_blocks; b++) {
-        float *out = landmark + (size_t)b * d;
+        float *out = (float *)landmark + (size_t)b * d;
         float norm = 0.0f;
         for (int j = 0; j < d; j++)
             out[j] = 0.0f;
         for (int t = block_start[b]; t < block_start[b + 1]; t++) {
-            float w = expf(fminf(fmaxf(gate[(size_t)t * stride] + bias, -8.0f), 8.0f));
+            float w = expf(fminf(fmaxf(gates[(size_t)t * stride] + bias, -8.0f), 8.0f));
             for (int j = 0; j < d; j++)
-                out[j] += w * key[(size_t)t * stride + j];
+                out[j] += w * keys[(size_t)t * stride + j];
         }
         for (int j = 0; j < d; j++)
             norm += out[j] * out[j];

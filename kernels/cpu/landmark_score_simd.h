@@ -13,9 +13,9 @@ SX_DECL_LANDMARK_SCORE(LANDMARK_SCORE)
         int rows = n - i < 4 ? n - i : 4;
         const float *x[4];
         for (int r = 0; r < 4; r++) /* fewer than four: the last again */
-            x[r] = q + (size_t)(i + (r < rows ? r : rows - 1)) * d;
+            x[r] = (const float *)q + (size_t)(i + (r < rows ? r : rows - 1)) * d;
         for (int b = 0; b < n_blocks; b++) {
-            const float *y = landmark + (size_t)b * d;
+            const float *y = (const float *)landmark + (size_t)b * d;
             vf acc[4] = {{0}, {0}, {0}, {0}};
             if (rows == 1)
                 for (int j = 0; j < d; j += SX_LANES)

@@ -47,11 +47,17 @@ SX_DECL_MATMUL(sx_matmul_c)
     for (int tile = 0; tile < n; tile += 32) /* a few rows of x stay near while w passes once */
         for (int r = 0; r < w->rows; r++)
             for (int i = tile; i < n && i < tile + 32; i++) {
-                float *out = y + (size_t)i * w->rows + r;
-                float dot = sx_dot(x + (size_t)i * w->cols, w->w + (size_t)r * w->cols, w->cols);
+                float *out = (float *)y + (size_t)i * w->rows + r;
+                float dot = sx_dot((const float *)x + (size_t)i * w->cols,
+                                   w->w + (size_t)r * w->cols, w->cols);
                 *out = accumulate ? *out + dot : dot;
             }
     return true;
+}
+
+SX_DECL_MATMUL_F32(sx_matmul_f32_c)
+{
+    return sx_matmul_c(stream, y, x, w, n, false);
 }
 
 SX_DECL_MATMUL_THREADS(sx_matmul_threads_c)

@@ -256,10 +256,16 @@ SX_DECL_MATMUL(sx_matmul_dnnl)
     (void)stream;
     for (int i = 0; i < n; i += TILE_ROWS) {
         int tile = sx_matmul_rows(n - i < TILE_ROWS ? n - i : TILE_ROWS);
-        if (!run_tile(w, tile, accumulate, y + (size_t)i * w->rows, x + (size_t)i * w->cols))
+        if (!run_tile(w, tile, accumulate, (float *)y + (size_t)i * w->rows,
+                      (const float *)x + (size_t)i * w->cols))
             return false;
     }
     return true;
+}
+
+SX_DECL_MATMUL_F32(sx_matmul_f32_dnnl)
+{
+    return sx_matmul_dnnl(stream, y, x, w, n, false);
 }
 
 SX_DECL_MATMUL_THREADS(sx_matmul_threads_dnnl)

@@ -8,8 +8,8 @@ SX_DECL_RMS_NORM(sx_rms_norm_c)
 {
     (void)stream;
     for (int i = 0; i < n; i++) {
-        const float *in = x + (size_t)i * d;
-        float *out = y + (size_t)i * d;
+        const float *in = (const float *)x + (size_t)i * d;
+        float *out = (float *)y + (size_t)i * d;
         float r = 1.0f / sqrtf(sx_dot(in, in, d) / (float)d + eps);
         for (int j = 0; j < d; j++)
             out[j] = in[j] * r * (weight ? weight[j] : 1.0f);

@@ -9,8 +9,8 @@ SX_DECL_SWIGLU(SWIGLU)
 {
     (void)stream;
     for (int i = 0; i < n; i++) {
-        const float *a = ab + (size_t)i * 2 * f, *b = a + f;
-        float *out = y + (size_t)i * f;
+        const float *a = (const float *)ab + (size_t)i * 2 * f, *b = a + f;
+        float *out = (float *)y + (size_t)i * f;
         int j = 0;
         for (; j + SX_LANES <= f; j += SX_LANES) {
             vf x = v_load(a + j);

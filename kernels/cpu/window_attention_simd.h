@@ -11,9 +11,10 @@
 #include <math.h>
 #include <string.h>
 
-#define TILE 16                       /* queries of a tile */
-#define NV   (SX_LANES == 16 ? 4 : 2) /* key vectors a step: 4 x NV accumulators fit the registers \
-                                       */
+#define TILE 16 /* queries of a tile */
+#define NV                                                                                         \
+    (SX_LANES == 16 ? 4 : 2) /* key vectors a step: 4 x NV accumulators fit the registers          \
+                              */
 #define STEP         (NV * SX_LANES)
 #define HIDDEN_SCORE (-1e30f)
 
@@ -103,30 +104,31 @@ SX_DECL_WINDOW_ATTENTION(WINDOW_ATTENTION)
     int group = heads / kv_heads;
 
     if (d % SX_LANES) {
-        sx_window_attention_c(stream, o, q, k, v, stride, segment_start, n_segments, heads,
+        sx_window_attention_c(stream, o, q, k, v, stride, segment_start, n_segments, n, heads,
                               kv_heads, d, window, scale, work);
         return;
     }
     for (int s = 0; s < n_segments; s++) {
-        int start = segment_start[s], n = segment_start[s + 1] - start;
-        size_t columns = ((size_t)n + 63) / 64 * 64;
-        int most = (window < n ? window : n) + TILE - 1;
+        int start = segment_start[s], len = segment_start[s + 1] - start;
+        size_t columns = ((size_t)len + 63) / 64 * 64;
+        int most = (window < len ? window : len) + TILE - 1;
         size_t span_max = ((size_t)most + STEP - 1) / STEP * STEP;
         float *kt = work, *scores = work + columns * (size_t)d + 64;
         float queries[TILE * 256];
 
         for (int kv = 0; kv < kv_heads; kv++) {
-            const float *value = v + (size_t)start * stride + (size_t)kv * d;
-            for (int j = 0; j < n; j++) /* kT[c, j] */
+            const float *value = (const float *)v + (size_t)start * stride + (size_t)kv * d;
+            for (int j = 0; j < len; j++) /* kT[c, j] */
                 for (int c = 0; c < d; c++)
-                    kt[(size_t)c * columns + j] =
-                        k[(size_t)(start + j) * stride + (size_t)kv * d + c];
+                    kt[(size_t)c * columns + j] = ((
+                        const float *)k)[(size_t)(start + j) * stride + (size_t)kv * d + c];
             for (int h = kv * group; h < (kv + 1) * group; h++)
-                for (int i = 0; i < n; i += TILE) {
-                    int tile = n - i < TILE ? n - i : TILE;
+                for (int i = 0; i < len; i += TILE) {
+                    int tile = len - i < TILE ? len - i : TILE;
                     int first = i - window + 1 > 0 ? i - window + 1 : 0; /* first key of the tile */
                     int span = i + tile - first;
-                    const float *query = q + (size_t)(start + i) * stride + (size_t)h * d;
+                    const float *query = (const float *)q + (size_t)(start + i) * stride +
+                                         (size_t)h * d;
                     size_t query_stride = (size_t)stride;
                     if (tile < TILE && d <= 256) { /* the last tile: whole rows of four */
                         memset(queries, 0, sizeof(float) * TILE * (size_t)d);
@@ -143,14 +145,14 @@ SX_DECL_WINDOW_ATTENTION(WINDOW_ATTENTION)
                                    kt + first, columns, d, span, scale);
                         for (int u = 0; u < 4; u++) {
                             int token = i + r + u; /* rows behind the segment repeat the last */
-                            token = token < n ? token : n - 1;
+                            token = token < len ? token : len - 1;
                             int lo = token - window + 1 - first;
                             softmax_row(row + (size_t)u * span_max, lo > 0 ? lo : 0,
                                         token + 1 - first, padded);
                         }
-                        value_tile(o + ((size_t)(start + i + r) * heads + h) * d, (size_t)heads * d,
-                                   row, span_max, value + (size_t)first * stride, (size_t)stride, d,
-                                   0, span, tile - r < 4 ? tile - r : 4);
+                        value_tile((float *)o + ((size_t)(start + i + r) * heads + h) * d,
+                                   (size_t)heads * d, row, span_max, value + (size_t)first * stride,
+                                   (size_t)stride, d, 0, span, tile - r < 4 ? tile - r : 4);
                     }
                 }
         }

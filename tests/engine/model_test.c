@@ -250,7 +250,8 @@ static bool holds(const sx_model *m)
         const sx_tensor *t = sx_safetensors_at(m->weights, i);
         uint64_t rows = t->n_dims >= 2 ? t->shape[0] : 1;
         float *out;
-        if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_I8 && !t->scale) || t->n_elements == 0)
+        if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_DTYPE_I8 && !t->scale) ||
+            t->n_elements == 0)
             continue;
         out = room(t->n_elements * sizeof *out);
         sx_tensor_rows(t, 0, rows, out);

@@ -203,7 +203,7 @@ static void test_numbers(void)
         SX_CHECK(strcmp(sx_safetensors_at(st, i)->name, sx_safetensors_at(st, i + 1)->name) < 0);
     SX_CHECK(sx_safetensors_find(st, "x") == NULL && sx_safetensors_find(st, "") == NULL);
     t = sx_safetensors_find(st, "h");
-    SX_CHECK(t && t->dtype == SX_F16 && t->n_elements == 5);
+    SX_CHECK(t && t->dtype == SX_DTYPE_F16 && t->n_elements == 5);
     sx_tensor_rows(t, 0, 1, out);
     SX_CHECK(out[0] == 1.0f && out[1] == -2.0f && out[2] == 0x1p-24f && out[3] == 65504.0f &&
              isinf(out[4]));

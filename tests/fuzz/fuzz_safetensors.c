@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         const sx_tensor *t = sx_safetensors_at(st, i);
         uint64_t rows = t->n_dims >= 2 ? t->shape[0] : 1;
         float *out;
-        if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_I8 && !t->scale) || t->n_elements == 0)
+        if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_DTYPE_I8 && !t->scale) ||
+            t->n_elements == 0)
             continue;
         out = malloc(t->n_elements * sizeof *out);
         if (out)

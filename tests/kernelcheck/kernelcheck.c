@@ -74,7 +74,7 @@ static void check_window_attention(const sx_kernels *kn)
                 size_t size = (size_t)n * (size_t)(heads * d);
                 int longest = lengths[a] > second ? lengths[a] : second;
                 float *o = poisoned(size), *again = poisoned(size);
-                float *work = malloc(sizeof(float) * sx_window_attention_work(longest, d, window));
+                float *work = malloc(sx_window_attention_work(n, 2, longest, d, window));
                 double *want = malloc(sizeof *want * size), *p = malloc(sizeof *p * (size_t)n);
 
                 for (int s = 0; s < 2; s++)
@@ -96,10 +96,10 @@ static void check_window_attention(const sx_kernels *kn)
                                 want[((size_t)i * heads + h) * d + e] = x;
                             }
                         }
-                kn->window_attention(NULL, o, qkv, k, v, stride, segment, 2, heads, kv_heads, d,
+                kn->window_attention(NULL, o, qkv, k, v, stride, segment, 2, n, heads, kv_heads, d,
                                      window, scale, work);
-                kn->window_attention(NULL, again, qkv, k, v, stride, segment, 2, heads, kv_heads, d,
-                                     window, scale, work);
+                kn->window_attention(NULL, again, qkv, k, v, stride, segment, 2, n, heads, kv_heads,
+                                     d, window, scale, work);
                 SX_CHECK(near(o, want, size, (d + 16) * FLT_EPSILON));
                 SX_CHECK(guard_intact(o, size));
                 SX_CHECK(!memcmp(o, again, size * sizeof *o));
@@ -215,7 +215,7 @@ static void check_topk(const sx_kernels *kn)
         }
 }
 
-static void check_gather(const sx_kernels *kn, sx_kv_format format)
+static void check_gather(const sx_kernels *kn, sx_type format)
 {
     enum { D = 24, HEADS = 6, KV = 2, OWN = 5, ROWS = 77, WIDTH = KV * D };
     float *q = values(HEADS * D), *own_k = values(OWN * WIDTH), *own_v = values(OWN * WIDTH);
@@ -251,10 +251,10 @@ static void check_gather(const sx_kernels *kn, sx_kv_format format)
             for (int j = 0; j < run_rows[i]; j++)
                 want_mass[i] += p[at + j] / sum / HEADS;
     }
-    kn->gather_attention(NULL, o, mass, q, own_k, own_v, OWN, WIDTH, run, run_rows, 4, format,
-                         HEADS, KV, D, 0.2f, work);
+    kn->gather_attention(NULL, o, mass, q, HEADS * D, 1, own_k, own_v, OWN - 1, WIDTH, run,
+                         run_rows, (const int32_t[]){0, 4}, 4, format, HEADS, KV, D, 0.2f, work);
     /* int8: half a step of 1/127 of the largest value, in k through the softmax and in v */
-    double tolerance = format == SX_KV_F32 ? 64 * FLT_EPSILON : 1.0 / 127;
+    double tolerance = format == SX_F32 ? 64 * FLT_EPSILON : 1.0 / 127;
     SX_CHECK(near(o, want, HEADS * D, tolerance));
     SX_CHECK(near(mass, want_mass, 4, tolerance));
     SX_CHECK(mass[1] == 0.0f);
@@ -361,8 +361,8 @@ int main(void)
         check_swiglu(&kn);
         check_landmarks(&kn);
         check_topk(&kn);
-        check_gather(&kn, SX_KV_F32);
-        check_gather(&kn, SX_KV_I8);
+        check_gather(&kn, SX_F32);
+        check_gather(&kn, SX_I8);
         check_matmul(&kn);
         check_rows(&kn);
         printf("%s: %d\n", kn.isa_name, sx_passed - before);

@@ -277,7 +277,7 @@ static void check_dense(sx_engine *engine, store *s)
     sx_context_free(context);
 }
 
-static void run(const char *model, const sx_safetensors *f, const char *isa, sx_kv_format format)
+static void run(const char *model, const sx_safetensors *f, const char *isa, sx_type format)
 {
     char err[512] = "";
     sx_engine *engine = NULL;
@@ -292,7 +292,7 @@ static void run(const char *model, const sx_safetensors *f, const char *isa, sx_
         return;
     }
     sx_engine_set_kv_format(engine, format);
-    printf("-- %s, k and v as %s\n", engine->info.device, format == SX_KV_F32 ? "float32" : "int8");
+    printf("-- %s, k and v as %s\n", engine->info.device, format == SX_F32 ? "float32" : "int8");
     s.info = sx_engine_get_info(engine);
     s.tokens = fixture_tensor(f, "tokens", &n);
     s.segment_len = fixture_tensor(f, "segment_len", &n);
@@ -300,12 +300,12 @@ static void run(const char *model, const sx_safetensors *f, const char *isa, sx_
     s.block_start = fixture_tensor(f, "block_start", &n);
     s.n_blocks = (int)n - 1;
     SX_CHECK(sx_encode(engine, source, sink, &s, NULL, err, sizeof err) == 0);
-    if (format == SX_KV_F32)
+    if (format == SX_F32)
         check_encoding(f, &s, engine->transformer);
     sx_context *context = context_of(engine, &s, true);
-    check_questions(f, engine, context, format == SX_KV_F32);
+    check_questions(f, engine, context, format == SX_F32);
     sx_context_free(context);
-    if (format == SX_KV_I8) {
+    if (format == SX_I8) {
         check_recompute(engine, &s);
         check_dense(engine, &s);
     }
@@ -338,9 +338,9 @@ int main(int argc, char **argv)
     unsetenv("SPARSEX_ISA");
     int best = sx_isa_detect();
     for (int isa = best; isa >= (argc > 3 ? best : SX_ISA_C); isa--) {
-        run(argv[1], f, names[isa], SX_KV_F32);
+        run(argv[1], f, names[isa], SX_F32);
         if (isa)
-            run(argv[1], f, names[isa], SX_KV_I8);
+            run(argv[1], f, names[isa], SX_I8);
     }
     sx_safetensors_close(f);
     return sx_check_end();
