@@ -113,7 +113,7 @@ SX_DECL_WINDOW_ATTENTION(WINDOW_ATTENTION)
         size_t columns = ((size_t)len + 63) / 64 * 64;
         int most = (window < len ? window : len) + TILE - 1;
         size_t span_max = ((size_t)most + STEP - 1) / STEP * STEP;
-        float *kt = work, *scores = work + columns * (size_t)d + 64;
+        float *kt = work, *scores = kt + columns * (size_t)d + 64;
         float queries[TILE * 256];
 
         for (int kv = 0; kv < kv_heads; kv++) {
