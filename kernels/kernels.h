@@ -22,6 +22,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct sx_stream sx_stream;
 
 /* What a number is stored as. */
@@ -257,7 +261,8 @@ int sx_matmul_rows(int n);
 /* NULL when memory is short, or n is 0. Aligned to 256 bytes. */
 #define SX_DECL_ALLOC(name) void *name(sx_stream *stream, size_t n)
 #define SX_DECL_FREE(name)  void name(sx_stream *stream, void *p)
-/* host -> device, device -> host: queued; the host's memory must live until sync. */
+/* host -> device, device -> host: queued; the host's memory must live until sync. Where both are
+ * the device's it is a copy there. */
 #define SX_DECL_UPLOAD(name)   void name(sx_stream *stream, void *to, const void *host, size_t n)
 #define SX_DECL_DOWNLOAD(name) void name(sx_stream *stream, void *host, const void *from, size_t n)
 /* Waits until the stream's kernels are done: 0, or a negative errno and a sentence in err[] if one
@@ -298,7 +303,7 @@ int sx_matmul_rows(int n);
     X(DOWNLOAD, download)                                                                          \
     X(SYNC, sync)
 
-enum { SX_ISA_C = 0, SX_ISA_AVX2 = 1, SX_ISA_AVX512 = 2 };
+enum { SX_ISA_C = 0, SX_ISA_AVX2 = 1, SX_ISA_AVX512 = 2, SX_ISA_CUDA = 16 };
 
 typedef struct sx_kernels {
     int isa;
@@ -313,6 +318,12 @@ typedef struct sx_kernels {
 int sx_isa_detect(void);
 /* The table for one level: the reference, overwritten by every version at or below `isa`. */
 void sx_kernels_init(sx_kernels *kernels, int isa);
+/* The table of a GPU: loads libsparsex-cuda.so ($SPARSEX_CUDA, else from the build tree, else from
+ * where it was installed) and asks it for `device`. 0; or a negative errno and one sentence in
+ * err[] of what is missing: the library, a GPU, a driver that is new enough. With 0 err[] is empty,
+ * or says what of the table will not work: without cuBLASLt matrix_new gives NULL. The
+ * environment's SPARSEX_ISA=sm80 keeps to what every GPU since sm_80 has. */
+int sx_kernels_init_cuda(sx_kernels *kernels, int device, char *err, size_t errlen);
 
 #define SX_REFERENCE(NAME, name) SX_DECL_##NAME(sx_##name##_c);
 SX_OPERATIONS(SX_REFERENCE)
@@ -334,4 +345,7 @@ SX_DECL_MATMUL_F32(sx_matmul_f32_dnnl);
 SX_DECL_MATMUL_THREADS(sx_matmul_threads_dnnl);
 #endif
 
+#ifdef __cplusplus
+}
+#endif
 #endif
