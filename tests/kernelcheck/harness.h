@@ -39,6 +39,8 @@
     X(topk_merge, topk_merge)                                                                      \
     X(gather_attention, gather_attention)                                                          \
     X(block_mean, block_mean)                                                                      \
+    X(sparse_select, sparse_select)                                                                \
+    X(sparse_attention, sparse_attention)                                                          \
     X(matmul, matrix_new)
 
 typedef struct buffer buffer;
