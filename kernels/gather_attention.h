@@ -1,0 +1,23 @@
+/* gather_attention.h: how many partial results the GPU's gather attention keeps: the size of its
+ * work memory, which the CPU tells, and its launches must agree. */
+#ifndef SX_GATHER_ATTENTION_H
+#define SX_GATHER_ATTENTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Parts, of several warps each, that a token's rows are cut into at most. */
+static inline int sx_gather_parts(int n)
+{
+    return n < 1024 ? 1024 / (n > 0 ? n : 1) : 1;
+}
+
+/* Bytes: o [n, parts, heads, d], its log-sum-exp [n, parts, heads], that of runs [n_runs, heads].
+ */
+static inline size_t sx_gather_bytes(int n, int n_runs, int heads, int d)
+{
+    size_t rows = (size_t)n * (size_t)sx_gather_parts(n) * (size_t)heads;
+    return (rows * ((size_t)d + 1) + (size_t)n_runs * (size_t)heads) * sizeof(float);
+}
+
+#endif
