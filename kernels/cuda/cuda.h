@@ -54,6 +54,8 @@ enum { SX_SCRATCH = 16384 };
 bool sx_cuda_failed(sx_stream *stream, const char *op, cudaError_t error);
 /* matmul.cu: NULL is fine. */
 void sx_cublas_free(struct sx_cublas *cublas);
+/* table.cu: the device of the table that was asked for last; where matrices are made. */
+extern int sx_cuda_device;
 /* matmul.cu: loads cuBLASLt once in a process: true, or a sentence in err[] of what is missing. */
 bool sx_cublas_load(char *err, size_t errlen);
 

@@ -10,6 +10,8 @@
 SX_OPERATIONS(SX_CUDA_DECL)
 #undef SX_CUDA_DECL
 
+int sx_cuda_device;
+
 /* What sx_kernels_init_cuda() promises, as true and false. */
 extern "C" __attribute__((visibility("default"))) bool
 sx_cuda_table(sx_kernels *kernels, int device, char *err, size_t errlen)
@@ -49,7 +51,8 @@ sx_cuda_table(sx_kernels *kernels, int device, char *err, size_t errlen)
         snprintf(err, errlen, "CUDA device %d is sm_%d%d, older than sm_80", device, major, minor);
         return false;
     }
-    sx_cublas_load(err, errlen);
+    sx_cuda_device = device;
+    sx_cublas_load(err, errlen); /* without it the rest still works; err says what does not */
 
     char *name = names[(10 * major + minor) % 128];
     bool plain = forced && !strcmp(forced, "sm80");
