@@ -15,7 +15,7 @@
 namespace
 {
 
-enum { WARPS = 4, THREADS = 32 * WARPS, OWN_ROWS = 64 /* own tokens of one share */ };
+enum { WARPS = SX_GATHER_WARPS, THREADS = 32 * WARPS, OWN_ROWS = SX_GATHER_OWN };
 
 struct gather_args {
     const sx_bf16 *q, *own_k, *own_v;
@@ -479,12 +479,12 @@ template <int format> gather_fn gather_for(bool wide, bool many)
 
 /* Into how many shares the runs of a token are cut: the fewest that finish first, when the blocks
  * go over the multiprocessors three at a time and a share takes as long as it has runs. */
-int share_count(const sx_stream *stream, int n, int units, int kv_heads)
+int share_count(const sx_stream *stream, int n, int units, int most, int kv_heads)
 {
     const int64_t room = 3 * (int64_t)stream->multiprocessors;
     int best = 1;
     int64_t least = INT64_MAX;
-    for (int parts = 1; parts <= sx_gather_parts(n) && (parts - 1) * WARPS < units; parts++) {
+    for (int parts = 1; parts <= most && (parts - 1) * WARPS < units; parts++) {
         const int64_t waves = ((int64_t)parts * n * kv_heads + room - 1) / room;
         const int64_t length = waves * ((units + parts * WARPS - 1) / (parts * WARPS));
         if (length < least) {
@@ -510,10 +510,11 @@ extern "C" SX_DECL_GATHER_ATTENTION(sx_gather_attention_cuda)
         return;
     }
     gather_args a = {};
-    const int most = sx_gather_parts(n), mean_runs = (n_runs + n - 1) / n;
+    const int most = sx_gather_parts(n, n_runs, (int64_t)n_before + n),
+              mean_runs = (n_runs + n - 1) / n;
     const int units = mean_runs + (n_before + n + OWN_ROWS - 1) / OWN_ROWS;
     a.shares = stream->force_splits > 0 ? stream->force_splits
-                                        : share_count(stream, n, units, kv_heads);
+                                        : share_count(stream, n, units, most, kv_heads);
     a.shares = a.shares < most * WARPS ? a.shares : most * WARPS;
     a.parts = (a.shares + WARPS - 1) / WARPS;
     a.q = (const sx_bf16 *)q;
