@@ -227,7 +227,8 @@ size_t sx_sparse_select_work(const sx_sparse *shape);
 
 /* One softmax from partial ones: o[i, :] = sum over p of exp(lse[p, i] - total) part[p, i, :],
  * total_lse[i] = log(sum over p of exp(lse[p, i])).  part [parts, n, d], lse [parts, n], o [n, d],
- * total_lse [n] or NULL. A row whose parts are all -INFINITY gives 0 and -INFINITY. */
+ * total_lse [n] or NULL. What a part of -INFINITY holds does not count; a row with no other gives 0
+ * and -INFINITY. */
 #define SX_DECL_LSE_MERGE(name)                                                                    \
     void name(sx_stream *stream, void *o, float *total_lse, const float *part, const float *lse,   \
               int parts, int n, int d)
