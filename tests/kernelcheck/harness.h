@@ -37,6 +37,9 @@
     X(landmark_pool, landmark_pool)                                                                \
     X(landmark_score, landmark_score)                                                              \
     X(topk_merge, topk_merge)                                                                      \
+    X(landmark_topk, landmark_topk)                                                                \
+    X(kv, kv_pack)                                                                                 \
+    X(lse_merge, lse_merge)                                                                        \
     X(gather_attention, gather_attention)                                                          \
     X(block_mean, block_mean)                                                                      \
     X(matmul, matrix_new)
@@ -50,6 +53,7 @@ typedef struct backend {
     sx_stream *stream;
     int repeat; /* runs of a case, at least 2 */
     bool quick; /* small shapes: a sanitizer slows everything down */
+    bool large; /* gigabytes of device memory may be used */
     bool gpu;
     int skew; /* buffers made from now on start this many numbers off their alignment; ends with the
                  case */

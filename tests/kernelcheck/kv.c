@@ -2,6 +2,7 @@
 #include "tests/kernelcheck/harness.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const format_name[] = {"f32", "bf16", "i8", "f8"};

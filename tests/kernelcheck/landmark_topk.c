@@ -3,6 +3,7 @@
 #include "tests/kernelcheck/harness.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ static void fill(filling how, float *q, int n, float *x, int n_blocks, int d, sx
     for (int i = 0; i < n * d; i++)
         q[i] = how == RANDOM ? uniform() : (float)between(-2, 2);
     for (size_t i = 0; i < (size_t)n_blocks * d; i++)
-        x[i] = how != RANDOM ? (float)between(-1, 1)
+        x[i] = how != RANDOM   ? (float)between(-1, 1)
                : type == SX_I8 ? (float)between(-127, 127)
                                : uniform();
     for (int b = 0; b < n_blocks; b++) {
@@ -67,17 +68,17 @@ static bool check_query(const float *best, const int32_t *block, int k, const do
     for (int i = 0; i < k; i++) {
         int32_t b = block[i];
         if (i >= real) {
-            if (!expect(b == -1 && best[i] == -INFINITY, "place %d: block %d, score %g, unused", i,
-                        b, (double)best[i]))
-                return false;
+            if (b != -1 || best[i] != -INFINITY)
+                return expect(false, "place %d: block %d, score %g, unused", i, b, (double)best[i]);
             continue;
         }
-        if (!expect(b >= 0 && b < n_blocks && !chosen[b], "place %d: block %d", i, b) ||
-            !expect(fabs(best[i] - want[b]) <= slack[b], "block %d has %.9g, expected %.9g +- %.3g",
-                    b, (double)best[i], want[b], slack[b]) ||
-            !expect(i == 0 || best[i] < best[i - 1] || (best[i] == best[i - 1] && b > block[i - 1]),
-                    "place %d is not in order", i))
-            return false;
+        if (b < 0 || b >= n_blocks || chosen[b])
+            return expect(false, "place %d: block %d", i, b);
+        if (!(fabs(best[i] - want[b]) <= slack[b]))
+            return expect(false, "block %d has %.9g, expected %.9g +- %.3g", b, (double)best[i],
+                          want[b], slack[b]);
+        if (i && !(best[i] < best[i - 1] || (best[i] == best[i - 1] && b > block[i - 1])))
+            return expect(false, "place %d is not in order", i);
         chosen[b] = true;
         last = best[i];
         filled++;
@@ -86,11 +87,11 @@ static bool check_query(const float *best, const int32_t *block, int k, const do
         if (!chosen[b] && want[b] > -INFINITY) {
             bool out = slack[b] > 0 ? want[b] - slack[b] <= last
                                     : want[b] < last || (want[b] == last && b > block[k - 1]);
-            if (!expect(out, "block %d with %.9g was left out, the last has %.9g", b, want[b],
-                        last))
-                return false;
+            if (!out)
+                return expect(false, "block %d with %.9g was left out, the last has %.9g", b,
+                              want[b], last);
         }
-    return true;
+    return expect(true, " ");
 }
 
 static void check_shape(backend *on, filling how, sx_type type, int n, int n_blocks, int k, int d,
@@ -286,7 +287,10 @@ void bench_landmark_topk(backend *on)
         s.block = bench_memory(on, lists * sizeof *block);
         s.work = bench_memory(on, sx_landmark_topk_work(s.n, n_blocks, s.k, D));
         snprintf(what, sizeof what, "%s, %d of %d, n %d k %d",
-                 size == 1 ? "i8" : size == 2 ? "bf16" : "f32", n_blocks, D, s.n, s.k);
+                 size == 1   ? "i8"
+                 : size == 2 ? "bf16"
+                             : "f32",
+                 n_blocks, D, s.n, s.k);
         measure(on, what, (double)(all * size), 2.0 * (double)all * s.n, run_scan, &s);
         end_case(on);
     }

@@ -14,7 +14,8 @@ static void check_shape(backend *on, int parts, int n, int d, bool want_total)
     double *total_slack = numbers(on, rows);
     for (int i = 0; i < n; i++)
         for (int p = 0; p < parts; p++)
-            if (i % 4 == 3 || between(0, 3) == 0) { /* rows without any; an empty part is not read */
+            if (i % 4 == 3 ||
+                between(0, 3) == 0) { /* rows without any; an empty part is not read */
                 lse->x[(size_t)p * n + i] = -INFINITY;
                 part->x[((size_t)p * n + i) * d] = NAN;
             }
