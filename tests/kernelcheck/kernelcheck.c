@@ -89,8 +89,8 @@ static bool run_cuda(backend *on, bool plain, const char *only, bool bench, bool
 
 static int usage(const char *name)
 {
-    printf("usage: %s [--op NAME] [--backend NAME] [--seed N] [--repeat N] [--quick] [--bench] "
-           "[--verbose]\noperations:",
+    printf("usage: %s [--op NAME] [--backend NAME] [--seed N] [--repeat N] [--quick] [--large] "
+           "[--bench] [--verbose]\noperations:",
            name);
     for (int i = 0; i < N_OPERATIONS; i++)
         printf(" %s", operations[i].name);
@@ -101,15 +101,20 @@ static int usage(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"op", required_argument, NULL, 'o'},   {"backend", required_argument, NULL, 'b'},
-        {"seed", required_argument, NULL, 's'}, {"repeat", required_argument, NULL, 'r'},
-        {"quick", no_argument, NULL, 'q'},      {"bench", no_argument, NULL, 'm'},
-        {"verbose", no_argument, NULL, 'v'},    {NULL, 0, NULL, 0},
+        {"op", required_argument, NULL, 'o'},
+        {"backend", required_argument, NULL, 'b'},
+        {"seed", required_argument, NULL, 's'},
+        {"repeat", required_argument, NULL, 'r'},
+        {"quick", no_argument, NULL, 'q'},
+        {"bench", no_argument, NULL, 'm'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"large", no_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
     };
     const char *only = NULL, *where = NULL;
     uint64_t seed = 0x5eed;
     int repeat = 2, option, chosen = 0;
-    bool quick = false, bench = false, verbose = false, known = false;
+    bool quick = false, large = false, bench = false, verbose = false, known = false;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
@@ -127,6 +132,9 @@ int main(int argc, char **argv)
             break;
         case 'q':
             quick = true;
+            break;
+        case 'l':
+            large = true;
             break;
         case 'm':
             bench = true;
@@ -148,7 +156,7 @@ int main(int argc, char **argv)
     random_seed(seed);
 
     for (int isa = SX_ISA_C; isa <= sx_isa_detect(); isa++) {
-        backend on = {.repeat = repeat, .quick = quick};
+        backend on = {.repeat = repeat, .quick = quick, .large = large};
         sx_kernels_init(&on.kn, isa);
         snprintf(on.name, sizeof on.name, "%s", on.kn.isa_name);
         if (!where || !strcmp(where, on.name))
@@ -156,7 +164,7 @@ int main(int argc, char **argv)
     }
     /* the GPU, and once more without what only sm_90 has */
     for (int plain = 0; plain < 2; plain++) {
-        backend on = {.repeat = repeat, .quick = quick, .gpu = true};
+        backend on = {.repeat = repeat, .quick = quick, .large = large, .gpu = true};
         if (where && strcmp(where, plain ? "sm80" : "cuda"))
             continue;
         if (!run_cuda(&on, plain, only, bench, verbose)) {
