@@ -157,33 +157,45 @@ __device__ __forceinline__ void produce(shared<D> &s, const attention &a, const 
     }
 }
 
-/* S [64, 128] = q k^T of one warpgroup; started, not waited for. */
+/* S [64, 128] = q k^T of one warpgroup; started, not waited for. hidden: the halves of the keys
+ * that none of these rows sees; they are left out. */
 template <int D>
 __device__ __forceinline__ void start_scores(float (&score)[64], const shared<D> &s, int warpgroup,
                                              int slot, int stage)
 {
+    uint64_t q = wgmma_operand(s.q[slot][0] + warpgroup * HALF_BYTES, 16, 1024);
+    uint64_t k = wgmma_operand(s.k[stage][0], 16, 1024);
     wgmma_fence();
 #pragma unroll
     for (int c = 0; c < D; c += 16) {
-        uint64_t q = wgmma_operand(s.q[slot][c / PANEL] + warpgroup * HALF_BYTES + c % PANEL * 2,
-                                   16, 1024);
-        uint64_t k = wgmma_operand(s.k[stage][c / PANEL] + c % PANEL * 2, 16, 1024);
-        wgmma_ss(score, q, k, c > 0);
+        int at = (c / PANEL * PANEL_BYTES + c % PANEL * 2) >> 4;
+        wgmma_ss(score, q + at, k + at, c > 0);
     }
     wgmma_commit();
 }
 
-/* O [64, D] (+)= P v; started, not waited for. p[4 j ..]: P's columns 16 j .. as the product wants
- * them, which is how the scores lie in the registers. */
+/* O [64, D] += P v; started, not waited for. p[4 j ..]: P's columns 16 j .. as the product wants
+ * them, which is how the scores lie in the registers. hidden: the halves of the keys that none of
+ * these rows sees are left out. */
 template <int D>
 __device__ __forceinline__ void start_values(float (&o)[D / 2], const uint32_t (&p)[32],
-                                             const shared<D> &s, int stage)
+                                             const shared<D> &s, int stage, int hidden)
 {
-    wgmma_fence();
+    uint64_t v = wgmma_operand(s.v[stage][0], PANEL_BYTES, 1024);
+    if (!(hidden & 1)) {
+        wgmma_fence();
 #pragma unroll
-    for (int j = 0; j < TILE_KEYS / 16; j++)
-        wgmma_rs(o, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3],
-                 wgmma_operand(s.v[stage][0] + j * 16 * 128, PANEL_BYTES, 1024), true);
+        for (int j = 0; j < 4; j++)
+            wgmma_rs(o, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3], v + (j * 16 * 128 >> 4),
+                     true);
+    }
+    if (!(hidden & 2)) {
+        wgmma_fence();
+#pragma unroll
+        for (int j = 4; j < 8; j++)
+            wgmma_rs(o, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3], v + (j * 16 * 128 >> 4),
+                     true);
+    }
     wgmma_commit();
 }
 
@@ -320,11 +332,10 @@ __device__ __forceinline__ void finish(shared<D> &s, const attention &a, const q
 /* The scores of a tile, which are there -> weights; the tile's k is given back. */
 template <int D>
 __device__ __forceinline__ void weigh(shared<D> &s, const attention &a, int warpgroup, int slot,
-                                      int stage, softmax_rows &m, float (&shrink)[2],
+                                      int stage, int flags, softmax_rows &m, float (&shrink)[2],
                                       float (&score)[64], float scale)
 {
     const tile_keys &keys = s.keys[stage];
-    int flags = __shfl_sync(~0u, keys.flags, 0) >> (4 * warpgroup) & 15;
     float bias[2] = {keys.bias[0], keys.bias[1]};
     if (flags & 3)
         hide(score, keys, flags, s.turn[slot].place.tile, warpgroup, a.levels);
@@ -332,6 +343,13 @@ __device__ __forceinline__ void weigh(shared<D> &s, const attention &a, int warp
     if (threadIdx.x % 32 == 0)
         mbarrier_arrive(&s.k_empty[stage]);
     softmax_step(m, shrink, score, scale, bias);
+}
+
+/* What the producer says of the keys in a stage for one warpgroup: tile_keys.flags. */
+template <int D>
+__device__ __forceinline__ int flags_of(const shared<D> &s, int stage, int warpgroup)
+{
+    return __shfl_sync(~0u, s.keys[stage].flags, 0) >> (4 * warpgroup) & 15;
 }
 
 template <int D>
@@ -350,32 +368,34 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
     if (warpgroup == 1)
         named_arrive(TURN, CONSUMERS); /* the first turn is warpgroup 0's */
     mbarrier_wait(&s.k_full[0], 0);
+    int flags = flags_of<D>(s, 0, warpgroup);
     start_scores<D>(score, s, warpgroup, 0, 0);
     wgmma_wait<0>();
     registers_fence(score);
     while (n_tiles > 0) { /* the scores of the first tile of these rows are there */
         softmax_rows m = {{-INFINITY, -INFINITY}, {0.0f, 0.0f}};
-        weigh<D>(s, a, warpgroup, slot, stage, m, shrink, score, scale);
+        weigh<D>(s, a, warpgroup, slot, stage, flags, m, shrink, score, scale);
         weights_to_bf16(p, score);
 #pragma unroll
         for (int i = 0; i < D / 2; i++)
             o[i] = 0.0f;
         for (int t = 1; t < n_tiles; t++) {
-            int v_stage = stage, v_phase = phase;
+            int v_stage = stage, v_phase = phase, hidden = flags >> 2;
             stage ^= 1;
             phase ^= stage == 0;
             mbarrier_wait(&s.k_full[stage], phase);
+            flags = flags_of<D>(s, stage, warpgroup);
             named_sync(TURN + warpgroup, CONSUMERS);
             registers_fence(score);
             registers_fence(o);
             registers_fence(p);
             start_scores<D>(score, s, warpgroup, slot, stage);
             mbarrier_wait(&s.v_full[v_stage], v_phase);
-            start_values<D>(o, p, s, v_stage);
+            start_values<D>(o, p, s, v_stage, hidden);
             named_arrive(TURN + (warpgroup ^ 1), CONSUMERS);
             wgmma_wait<1>();
             registers_fence(score);
-            weigh<D>(s, a, warpgroup, slot, stage, m, shrink, score, scale);
+            weigh<D>(s, a, warpgroup, slot, stage, flags, m, shrink, score, scale);
             wgmma_wait<0>();
             registers_fence(o);
             registers_fence(p);
@@ -391,7 +411,7 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
         }
         /* The first scores of the next rows run with the last values of these. Behind the last rows
          * they are scores of what lies there, and nobody's. */
-        int v_stage = stage, v_phase = phase, done = slot;
+        int v_stage = stage, v_phase = phase, done = slot, hidden = flags >> 2;
         stage ^= 1;
         phase ^= stage == 0;
         q_phase ^= slot;
@@ -399,11 +419,13 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
         mbarrier_wait(&s.v_full[v_stage], v_phase);
         registers_fence(o);
         registers_fence(p);
-        start_values<D>(o, p, s, v_stage);
+        start_values<D>(o, p, s, v_stage, hidden);
         mbarrier_wait(&s.q_full[slot], q_phase);
         n_tiles = __shfl_sync(~0u, s.turn[slot].n_tiles, 0);
-        if (n_tiles > 0)
+        if (n_tiles > 0) {
             mbarrier_wait(&s.k_full[stage], phase);
+            flags = flags_of<D>(s, stage, warpgroup);
+        }
         registers_fence(score);
         start_scores<D>(score, s, warpgroup, slot, stage);
         wgmma_wait<1>();

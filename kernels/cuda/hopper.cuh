@@ -152,29 +152,6 @@ __device__ __forceinline__ void wgmma_ss(float (&d)[64], uint64_t a, uint64_t b,
                  : "l"(a), "l"(b), "r"((int)add));
 }
 
-/* The same with b [64, 16], into d[first] .. : half the columns. */
-template <int first>
-__device__ __forceinline__ void wgmma_ss_half(float (&d)[64], uint64_t a, uint64_t b, bool add)
-{
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7,"
-        " %8, %9, %10, %11, %12, %13, %14, %15,"
-        " %16, %17, %18, %19, %20, %21, %22, %23,"
-        " %24, %25, %26, %27, %28, %29, %30, %31}, "
-        "%32, %33, p, 1, 1, 0, 0;\n}\n"
-        : "+f"(d[first + 0]), "+f"(d[first + 1]), "+f"(d[first + 2]), "+f"(d[first + 3]),
-          "+f"(d[first + 4]), "+f"(d[first + 5]), "+f"(d[first + 6]), "+f"(d[first + 7]),
-          "+f"(d[first + 8]), "+f"(d[first + 9]), "+f"(d[first + 10]), "+f"(d[first + 11]),
-          "+f"(d[first + 12]), "+f"(d[first + 13]), "+f"(d[first + 14]), "+f"(d[first + 15]),
-          "+f"(d[first + 16]), "+f"(d[first + 17]), "+f"(d[first + 18]), "+f"(d[first + 19]),
-          "+f"(d[first + 20]), "+f"(d[first + 21]), "+f"(d[first + 22]), "+f"(d[first + 23]),
-          "+f"(d[first + 24]), "+f"(d[first + 25]), "+f"(d[first + 26]), "+f"(d[first + 27]),
-          "+f"(d[first + 28]), "+f"(d[first + 29]), "+f"(d[first + 30]), "+f"(d[first + 31])
-        : "l"(a), "l"(b), "r"((int)add));
-}
-
 /* d [64, 128] (+)= a [64, 16] b [16, 128]: a in registers, b by columns in shared memory. */
 __device__ __forceinline__ void wgmma_rs(float (&d)[64], uint32_t a0, uint32_t a1, uint32_t a2,
                                          uint32_t a3, uint64_t b, bool add)
