@@ -90,8 +90,7 @@ static bool run_cuda(backend *on, bool plain, const char *only, bool bench, bool
 static int usage(const char *name)
 {
     printf("usage: %s [--op NAME] [--backend NAME] [--seed N] [--repeat N] [--quick] [--large] "
-           "[--bench] "
-           "[--verbose]\noperations:",
+           "[--bench] [--verbose]\noperations:",
            name);
     for (int i = 0; i < N_OPERATIONS; i++)
         printf(" %s", operations[i].name);
@@ -107,9 +106,9 @@ int main(int argc, char **argv)
         {"seed", required_argument, NULL, 's'},
         {"repeat", required_argument, NULL, 'r'},
         {"quick", no_argument, NULL, 'q'},
-        {"large", no_argument, NULL, 'l'},
         {"bench", no_argument, NULL, 'm'},
         {"verbose", no_argument, NULL, 'v'},
+        {"large", no_argument, NULL, 'l'},
         {NULL, 0, NULL, 0},
     };
     const char *only = NULL, *where = NULL;
