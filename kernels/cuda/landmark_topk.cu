@@ -114,6 +114,7 @@ __device__ sx_key keep_best(sx_key *keys, int n, int k, unsigned *hist)
         const sx_key key = i < n ? keys[i] : 0;
         const bool keep = i < n && (key & mask) >= prefix;
         const unsigned all = __ballot_sync(0xffffffffu, keep);
+        __syncwarp(); /* all have read before one writes */
         if (keep) {
             keys[kept + __popc(all & ((1u << lane) - 1))] = key;
             least = key < least ? key : least;
