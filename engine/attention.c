@@ -17,15 +17,17 @@ struct sx_question {
     int k;                /* blocks a token selects */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
-    float *iq;         /* [CHUNK, landmark_dim] */
-    float *part_score; /* [CHUNK, longest]: one segment's landmarks */
-    int32_t *block;    /* [CHUNK, k] */
-    float *score;      /* [CHUNK, k] */
-    const void **run;  /* [k] */
-    int32_t *run_rows; /* [k] */
-    float *mass;       /* [k] */
-    float *work;
-    size_t work_floats;
+    float *iq;          /* [CHUNK, landmark_dim] */
+    float *part_score;  /* [CHUNK, longest]: one segment's landmarks */
+    void *topk_work;    /* for the longest segment */
+    int32_t *block;     /* [CHUNK, k] */
+    float *score;       /* [CHUNK, k] */
+    const void **run;   /* [CHUNK, k] */
+    int32_t *run_rows;  /* [CHUNK, k] */
+    int32_t *first_run; /* [CHUNK + 1] */
+    float *mass;        /* [CHUNK, k] */
+    void *work;
+    size_t work_bytes;
     sx_selection *selection; /* [n_global] of the last token */
 };
 
@@ -78,13 +80,16 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32
     q->part_score = floats(CHUNK, context->engine->longest);
     q->block = calloc(CHUNK * k + 1, sizeof *q->block);
     q->score = calloc(CHUNK * k + 1, sizeof *q->score);
-    q->run = calloc(k + 1, sizeof *q->run);
-    q->run_rows = calloc(k + 1, sizeof *q->run_rows);
-    q->mass = calloc(k + 1, sizeof *q->mass);
+    q->topk_work = malloc(sx_landmark_topk_work(CHUNK, (int)context->engine->longest,
+                                                k ? (int)k : 1, t->landmark_dim));
+    q->run = calloc(CHUNK * k + 1, sizeof *q->run);
+    q->run_rows = calloc(CHUNK * k + 1, sizeof *q->run_rows);
+    q->first_run = calloc(CHUNK + 1, sizeof *q->first_run);
+    q->mass = calloc(CHUNK * k + 1, sizeof *q->mass);
     q->selection = calloc(t->config.n_global, sizeof *q->selection);
     if (!q->own_k || !q->own_v || !q->x || !q->h || !q->qkv || !q->o || !q->ffn || !q->rope ||
-        !q->logits || !q->iq || !q->part_score || !q->block || !q->score || !q->run ||
-        !q->run_rows || !q->mass || !q->selection)
+        !q->logits || !q->iq || !q->part_score || !q->topk_work || !q->block || !q->score ||
+        !q->run || !q->run_rows || !q->first_run || !q->mass || !q->selection)
         goto short_of_memory;
     for (uint32_t g = 0; g < t->config.n_global; g++) {
         sx_selection *s = &q->selection[g];
@@ -110,9 +115,10 @@ void sx_question_free(sx_question *q)
         free(q->selection[g].score);
         free(q->selection[g].mass);
     }
-    void *buffers[] = {q->own_k, q->own_v, q->x,        q->h,    q->qkv,        q->o,
-                       q->ffn,   q->rope,  q->logits,   q->iq,   q->part_score, q->block,
-                       q->score, q->run,   q->run_rows, q->mass, q->work,       q->selection};
+    void *buffers[] = {q->own_k,      q->own_v,     q->x,     q->h,      q->qkv,
+                       q->o,          q->ffn,       q->rope,  q->logits, q->iq,
+                       q->part_score, q->topk_work, q->block, q->score,  q->run,
+                       q->run_rows,   q->first_run, q->mass,  q->work,   q->selection};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]);
     free(q);
@@ -172,18 +178,18 @@ static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
     }
     for (size_t p = 0; p < context->n_parts; p++) {
         const sx_context_part *part = &context->parts[p];
+        const float *landmarks = part->landmarks +
+                                 (size_t)layer->global * part->n_blocks * (size_t)dim;
         int blocks = (int)part->n_blocks;
-        t->kn.landmark_score(NULL, q->part_score, q->iq,
-                             part->landmarks + (size_t)layer->global * part->n_blocks * (size_t)dim,
-                             n, blocks, dim);
+        if (!all) {
+            t->kn.landmark_topk(NULL, q->score, q->block, k, q->iq, n, landmarks, SX_F32, NULL,
+                                blocks, (int32_t)part->first_block, dim, q->topk_work);
+            continue;
+        }
+        t->kn.landmark_score(NULL, q->part_score, q->iq, landmarks, n, blocks, dim);
         for (int i = 0; i < n; i++)
-            if (all)
-                memcpy(q->score + (size_t)i * k + part->first_block,
-                       q->part_score + (size_t)i * blocks, sizeof(float) * (size_t)blocks);
-            else
-                t->kn.topk_merge(NULL, q->score + (size_t)i * k, q->block + (size_t)i * k, k,
-                                 q->part_score + (size_t)i * blocks, blocks,
-                                 (int32_t)part->first_block);
+            memcpy(q->score + (size_t)i * k + part->first_block, q->part_score + (size_t)i * blocks,
+                   sizeof(float) * (size_t)blocks);
     }
     for (int i = 0; all && i < n; i++)
         if (!sort_row(q->block + (size_t)i * k, q->score + (size_t)i * k, k))
@@ -191,42 +197,50 @@ static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
     return true;
 }
 
-/* Row i of the chunk: one softmax over its own past and its selected blocks. */
-static bool attend_row(sx_question *q, int l, int i, bool last)
+/* n rows of the chunk, each under one softmax over its own past and its selected blocks. last: the
+ * last row's selection is kept. */
+static bool attend(sx_question *q, int l, int n, bool last)
 {
     const sx_transformer *t = q->t;
     const sx_layer *layer = &t->layers[l];
-    int kv_width = t->kv_heads * t->head_dim, n_own = q->n + i + 1, runs = 0;
+    int kv_width = t->kv_heads * t->head_dim, runs = 0;
     const float *own_k = q->own_k + (size_t)l * q->capacity * kv_width;
     const float *own_v = q->own_v + (size_t)l * q->capacity * kv_width;
-    const int32_t *block = q->block + (size_t)i * q->k;
-    size_t tokens = (size_t)n_own;
+    int64_t most = 0; /* rows one token sees */
+    size_t bytes;
 
-    if (layer->global >= 0)
-        for (; runs < q->k && block[runs] >= 0; runs++) {
-            q->run[runs] = sx_context_rows(q->context, (uint32_t)block[runs], layer->global,
+    for (int i = 0; i < n; i++) {
+        int64_t rows = q->n + i + 1;
+        const int32_t *block = q->block + (size_t)i * q->k;
+        q->first_run[i] = runs;
+        for (int j = 0; layer->global >= 0 && j < q->k && block[j] >= 0; j++, runs++) {
+            q->run[runs] = sx_context_rows(q->context, (uint32_t)block[j], layer->global,
                                            &q->run_rows[runs]);
-            tokens += (size_t)q->run_rows[runs];
+            rows += q->run_rows[runs];
         }
-    if (tokens > q->work_floats) {
-        free(q->work);
-        q->work_floats = tokens + 1024;
-        if (!(q->work = malloc(sizeof(float) * q->work_floats))) {
-            q->work_floats = 0;
-            return false;
-        }
+        most = rows > most ? rows : most;
     }
-    t->kn.gather_attention(NULL, q->o + (size_t)i * t->heads * t->head_dim, q->mass,
-                           q->qkv + (size_t)i * t->qkv_width, t->qkv_width, 1, own_k, own_v,
-                           n_own - 1, kv_width, q->run, q->run_rows, (const int32_t[]){0, runs},
-                           runs, q->context->engine->kv_format, t->heads, t->kv_heads, t->head_dim,
+    q->first_run[n] = runs;
+    bytes = sx_gather_attention_work(n, runs, most, t->heads, t->kv_heads, t->head_dim);
+    if (bytes > q->work_bytes) {
+        free(q->work);
+        q->work_bytes = 0;
+        if (!(q->work = malloc(bytes)))
+            return false;
+        q->work_bytes = bytes;
+    }
+    t->kn.gather_attention(NULL, q->o, q->mass, q->qkv, t->qkv_width, n, own_k, own_v, q->n,
+                           kv_width, q->run, q->run_rows, q->first_run, runs,
+                           q->context->engine->kv_format, t->heads, t->kv_heads, t->head_dim,
                            t->scale, q->work);
     if (last && layer->global >= 0) {
         sx_selection *s = &q->selection[layer->global];
-        s->n = runs;
-        memcpy(s->block, block, sizeof *block * (size_t)runs);
-        memcpy(s->score, q->score + (size_t)i * q->k, sizeof(float) * (size_t)runs);
-        memcpy(s->mass, q->mass, sizeof(float) * (size_t)runs);
+        int first = q->first_run[n - 1];
+        size_t row = (size_t)(n - 1) * q->k;
+        s->n = runs - first;
+        memcpy(s->block, q->block + row, sizeof *q->block * (size_t)s->n);
+        memcpy(s->score, q->score + row, sizeof *q->score * (size_t)s->n);
+        memcpy(s->mass, q->mass + first, sizeof *q->mass * (size_t)s->n);
     }
     return true;
 }
@@ -268,9 +282,8 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
                                       errlen)) < 0)
                 return rc;
         }
-        for (int i = 0; i < n; i++)
-            if (!attend_row(q, l, i, last && i == n - 1))
-                return no_memory(err, errlen);
+        if (!attend(q, l, n, last))
+            return no_memory(err, errlen);
         if (!sx_transformer_mix(t, l, q->x, q->o, q->h, q->ffn, n))
             return no_memory(err, errlen);
     }

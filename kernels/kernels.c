@@ -39,11 +39,15 @@ void sx_kernels_init(sx_kernels *kernels, int isa)
         kernels->window_attention = sx_window_attention_avx2;
         kernels->swiglu = sx_swiglu_avx2;
         kernels->landmark_score = sx_landmark_score_avx2;
+        kernels->landmark_topk = sx_landmark_topk_avx2;
+        kernels->gather_attention = sx_gather_attention_avx2;
     }
     if (isa >= SX_ISA_AVX512) {
         kernels->window_attention = sx_window_attention_avx512;
         kernels->swiglu = sx_swiglu_avx512;
         kernels->landmark_score = sx_landmark_score_avx512;
+        kernels->landmark_topk = sx_landmark_topk_avx512;
+        kernels->gather_attention = sx_gather_attention_avx512;
     }
 #endif
 #ifdef SX_HAVE_DNNL

@@ -107,7 +107,8 @@ size_t sx_window_attention_work(int n, int n_segments, int longest, int d, int w
  * and -1, and so they must before the first of several calls over parts of one context: blocks
  * base .. base + n_blocks are merged into what is there, parts in ascending order.  landmark
  * [n_blocks, d] of type F32, BF16 or I8; I8 has landmark_scale [n_blocks], x = scale * int8, else
- * it is NULL.  1 <= k <= SX_TOPK_MAX, n_blocks <= 2^27.  work: sx_landmark_topk_work() bytes.  The
+ * it is NULL.  1 <= k <= SX_TOPK_MAX, n_blocks <= 2^27; the GPU takes no F32 landmarks and d a
+ * multiple of 16.  work: sx_landmark_topk_work() bytes.  The
  * result is exact: equal to sorting all scores. NaN never enters. */
 #define SX_DECL_LANDMARK_TOPK(name)                                                                \
     void name(sx_stream *stream, float *best_score, int32_t *best_block, int k, const void *q,     \
@@ -147,7 +148,8 @@ static inline size_t sx_kv_row_bytes(sx_type format, int kv_heads, int d)
  * first_run[i] .. first_run[i + 1] (CSR, first_run [n + 1]); run r is run_rows[r] >= 0 rows from
  * run[r].  q [n, q_stride] holds heads * d; o [n, heads * d].  mass[r]: the share of the attention
  * run r received, mean over heads.  n_runs = first_run[n].  work: sx_gather_attention_work()
- * bytes. */
+ * bytes. The GPU takes d a multiple of 16 up to 128, up to 16 heads a kv head, no F32 rows, rows
+ * and strides at multiples of 8 numbers. */
 #define SX_DECL_GATHER_ATTENTION(name)                                                             \
     void name(sx_stream *stream, void *o, float *mass, const void *q, int q_stride, int n,         \
               const void *own_k, const void *own_v, int n_before, int own_stride,                  \
@@ -225,7 +227,8 @@ size_t sx_sparse_select_work(const sx_sparse *shape);
 
 /* One softmax from partial ones: o[i, :] = sum over p of exp(lse[p, i] - total) part[p, i, :],
  * total_lse[i] = log(sum over p of exp(lse[p, i])).  part [parts, n, d], lse [parts, n], o [n, d],
- * total_lse [n] or NULL. A row whose parts are all -INFINITY gives 0 and -INFINITY. */
+ * total_lse [n] or NULL. What a part of -INFINITY holds does not count; a row with no other gives 0
+ * and -INFINITY. */
 #define SX_DECL_LSE_MERGE(name)                                                                    \
     void name(sx_stream *stream, void *o, float *total_lse, const float *part, const float *lse,   \
               int parts, int n, int d)
@@ -336,6 +339,10 @@ SX_DECL_SWIGLU(sx_swiglu_avx2);
 SX_DECL_SWIGLU(sx_swiglu_avx512);
 SX_DECL_LANDMARK_SCORE(sx_landmark_score_avx2);
 SX_DECL_LANDMARK_SCORE(sx_landmark_score_avx512);
+SX_DECL_LANDMARK_TOPK(sx_landmark_topk_avx2);
+SX_DECL_LANDMARK_TOPK(sx_landmark_topk_avx512);
+SX_DECL_GATHER_ATTENTION(sx_gather_attention_avx2);
+SX_DECL_GATHER_ATTENTION(sx_gather_attention_avx512);
 #endif
 #ifdef SX_HAVE_DNNL
 SX_DECL_MATRIX_NEW(sx_matrix_new_dnnl);

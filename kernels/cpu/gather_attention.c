@@ -1,51 +1,69 @@
 /* gather_attention.c: question tokens over their own tokens and their selected blocks, one softmax.
  */
 #include "kernels/cpu/dot.h"
+#include "kernels/cpu/number.h"
+#include "kernels/gather_attention.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
-/* dot(x, row's head), row as kept: where = 0 for k, kv_heads for v. */
+/* Number j of a head of a row, without the scale. */
+static float number(const char *head, sx_type format, int j)
+{
+    return format == SX_I8     ? (float)((const int8_t *)head)[j]
+           : format == SX_F8   ? sx_from_f8(((const uint8_t *)head)[j])
+           : format == SX_BF16 ? sx_from_bf16(((const uint16_t *)(const void *)head)[j])
+                               : ((const float *)(const void *)head)[j];
+}
+
+static const char *head_of(const char *row, sx_type format, int head, int d)
+{
+    return row + (size_t)head * d * (format == SX_F32 ? 4 : format == SX_BF16 ? 2 : 1);
+}
+
+static float scale_of(const char *row, sx_type format, int head, int kv_heads, int d)
+{
+    float scale = 1.0f;
+    if (format == SX_I8 || format == SX_F8)
+        memcpy(&scale, row + 2 * (size_t)kv_heads * d + (size_t)head * sizeof scale, sizeof scale);
+    return scale;
+}
+
+/* dot(x, row's head), row as kept: head 0 .. of k, kv_heads .. of v. */
 static float row_dot(const char *row, sx_type format, int head, int kv_heads, int d, const float *x)
 {
+    const char *y = head_of(row, format, head, d);
     if (format == SX_F32)
-        return sx_dot(x, (const float *)(const void *)row + (size_t)head * d, d);
-    const int8_t *y = (const int8_t *)row + (size_t)head * d;
-    float part[8] = {0}, sum = 0.0f, scale;
+        return sx_dot(x, (const float *)(const void *)y, d);
+    float part[8] = {0}, sum = 0.0f;
     int j = 0;
     for (; j + 8 <= d; j += 8)
         for (int l = 0; l < 8; l++)
-            part[l] += x[j + l] * (float)y[j + l];
+            part[l] += x[j + l] * number(y, format, j + l);
     for (; j < d; j++)
-        sum += x[j] * (float)y[j];
+        sum += x[j] * number(y, format, j);
     for (int l = 0; l < 8; l++)
         sum += part[l];
-    memcpy(&scale, row + 2 * (size_t)kv_heads * d + (size_t)head * sizeof scale, sizeof scale);
-    return sum * scale;
+    return sum * scale_of(row, format, head, kv_heads, d);
 }
 
 static void row_add(float *out, const char *row, sx_type format, int head, int kv_heads, int d,
                     float p)
 {
-    if (format == SX_F32) {
-        const float *y = (const float *)(const void *)row + (size_t)head * d;
-        for (int j = 0; j < d; j++)
-            out[j] += p * y[j];
-        return;
-    }
-    const int8_t *y = (const int8_t *)row + (size_t)head * d;
-    float scale;
-    memcpy(&scale, row + 2 * (size_t)kv_heads * d + (size_t)head * sizeof scale, sizeof scale);
-    p *= scale;
+    const char *y = head_of(row, format, head, d);
+    p *= scale_of(row, format, head, kv_heads, d);
     for (int j = 0; j < d; j++)
-        out[j] += p * (float)y[j];
+        out[j] += p * number(y, format, j);
 }
 
 size_t sx_gather_attention_work(int n, int n_runs, int64_t most_rows, int heads, int kv_heads,
                                 int d)
 {
-    return (size_t)most_rows * sizeof(float); /* one head's scores */
+    /* the CPU: scores of one group of heads, rows rounded up to vectors */
+    size_t cpu = (size_t)(heads / kv_heads) * ((size_t)most_rows + 16) * sizeof(float);
+    size_t gpu = sx_gather_bytes(n, n_runs, most_rows, heads, d);
+    return cpu > gpu ? cpu : gpu;
 }
 
 /* One token: query and out [heads * d], n_own own rows, n_runs runs; p: the scores of one head. */

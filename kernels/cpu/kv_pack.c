@@ -1,19 +1,21 @@
 /* kv_pack.c: k and v of a layer -> the rows a context keeps. */
+#include "kernels/cpu/number.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
-/* One head: int8 with one scale. Returns the scale. */
-static float pack_head(int8_t *out, const float *x, int d)
+/* One head: a byte a number and one scale, which is returned. */
+static float pack_head(uint8_t *out, const float *x, int d, sx_type format)
 {
-    float most = 0.0f;
+    float most = 0.0f, range = format == SX_F8 ? 448.0f : 127.0f;
     for (int j = 0; j < d; j++)
         most = fmaxf(most, fabsf(x[j]));
-    float scale = most / 127.0f, inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    float inverse = most > 0.0f ? range / most : 0.0f;
     for (int j = 0; j < d; j++)
-        out[j] = (int8_t)rintf(x[j] * inverse);
-    return scale;
+        out[j] = format == SX_F8 ? sx_to_f8(x[j] * inverse)
+                                 : (uint8_t)(int8_t)rintf(x[j] * inverse);
+    return most / range;
 }
 
 SX_DECL_KV_PACK(sx_kv_pack_c)
@@ -30,9 +32,14 @@ SX_DECL_KV_PACK(sx_kv_pack_c)
             memcpy(row + width * sizeof(float), vi, width * sizeof(float));
             continue;
         }
+        if (format == SX_BF16) {
+            for (size_t j = 0; j < 2 * width; j++)
+                ((uint16_t *)(void *)row)[j] = sx_to_bf16(j < width ? ki[j] : vi[j - width]);
+            continue;
+        }
         for (int h = 0; h < 2 * kv_heads; h++) { /* heads of k, then of v */
             const float *x = h < kv_heads ? ki + (size_t)h * d : vi + (size_t)(h - kv_heads) * d;
-            float scale = pack_head((int8_t *)row + (size_t)h * d, x, d);
+            float scale = pack_head((uint8_t *)row + (size_t)h * d, x, d, format);
             memcpy(row + 2 * width + (size_t)h * sizeof(float), &scale, sizeof scale);
         }
     }
@@ -51,11 +58,20 @@ SX_DECL_KV_UNPACK(sx_kv_unpack_c)
             memcpy(vi, row + width * sizeof(float), width * sizeof(float));
             continue;
         }
+        if (format == SX_BF16) {
+            const uint16_t *kept = (const uint16_t *)(const void *)row;
+            for (size_t j = 0; j < width; j++) {
+                ki[j] = sx_from_bf16(kept[j]);
+                vi[j] = sx_from_bf16(kept[width + j]);
+            }
+            continue;
+        }
         for (int h = 0; h < 2 * kv_heads; h++) {
             float *x = h < kv_heads ? ki + (size_t)h * d : vi + (size_t)(h - kv_heads) * d, scale;
             memcpy(&scale, row + 2 * width + (size_t)h * sizeof(float), sizeof scale);
+            const uint8_t *kept = (const uint8_t *)row + (size_t)h * d;
             for (int j = 0; j < d; j++)
-                x[j] = scale * (float)((const int8_t *)row)[(size_t)h * d + j];
+                x[j] = scale * (format == SX_F8 ? sx_from_f8(kept[j]) : (float)(int8_t)kept[j]);
         }
     }
 }

@@ -15,8 +15,11 @@ SX_DECL_LSE_MERGE(sx_lse_merge_c)
             sum += expf(lse[(size_t)p * n + i] - top);
         for (int j = 0; j < d; j++) {
             float x = 0.0f;
-            for (int p = 0; p < parts && top > -INFINITY; p++)
-                x += expf(lse[(size_t)p * n + i] - top) / sum * part[((size_t)p * n + i) * d + j];
+            for (int p = 0; p < parts && top > -INFINITY; p++) {
+                float weight = expf(lse[(size_t)p * n + i] - top) / sum;
+                if (weight > 0.0f) /* an empty part may hold anything */
+                    x += weight * part[((size_t)p * n + i) * d + j];
+            }
             out[(size_t)i * d + j] = x;
         }
         if (total_lse)

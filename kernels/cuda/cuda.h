@@ -36,6 +36,9 @@ struct sx_stream {
     /* Nothing beyond sm_80: another GPU than sm_90, a module without sm_90a code, or
      * SPARSEX_ISA=sm80. */
     bool plain;
+    /* > 0: operations that cut one result into parts cut it into so many, for tests: what
+     * SPARSEX_SPLITS said when the stream was made. */
+    int force_splits;
     /* SX_SCRATCH bytes for kernels that join the parts of one result: zero between kernels, so a
      * kernel that writes there clears it again. */
     void *scratch;

@@ -24,7 +24,7 @@ extern "C" SX_DECL_STREAM_FREE(sx_stream_free_cuda);
 extern "C" SX_DECL_STREAM_NEW(sx_stream_new_cuda)
 {
     sx_stream *stream = (sx_stream *)calloc(1, sizeof *stream);
-    const char *forced = getenv("SPARSEX_ISA");
+    const char *forced = getenv("SPARSEX_ISA"), *splits = getenv("SPARSEX_SPLITS");
     int major = 0, minor = 0, l2 = 0;
     cudaError_t error;
 
@@ -56,6 +56,7 @@ extern "C" SX_DECL_STREAM_NEW(sx_stream_new_cuda)
     }
     stream->sm = 10 * major + minor;
     stream->l2 = (size_t)l2;
+    stream->force_splits = splits ? atoi(splits) : 0;
     stream->plain = stream->sm != 90 || (forced && !strcmp(forced, "sm80"));
 #ifndef SX_HAVE_SM90A
     stream->plain = true;

@@ -113,10 +113,33 @@ static double median_time(backend *on, void (*run)(backend *on, void *user, int 
     return times[batches / 2];
 }
 
+static FILE *json;
+
+void bench_json(const char *path)
+{
+    if (!(json = fopen(path, "w"))) {
+        perror(path);
+        exit(2);
+    }
+}
+
+/* what: a name without quotes or backslashes, as those of the operations are. */
+static void record(const backend *on, const char *what, double seconds, double bytes, double flop)
+{
+    if (!json)
+        return;
+    fprintf(json,
+            "{\"backend\": \"%s\", \"what\": \"%s\", \"seconds\": %.9g, \"bytes\": %.17g, "
+            "\"flop\": %.17g}\n",
+            on->name, what, seconds, bytes, flop);
+    fflush(json);
+}
+
 double measure(backend *on, const char *what, double bytes, double flop,
                void (*run)(backend *on, void *user, int turn), void *user)
 {
     double t = median_time(on, run, user);
+    record(on, what, t, bytes, flop);
     printf("%-12s %-46s %11.2f us %8.1f GB/s %5.1f %%", on->name, what, t * 1e6, bytes / t * 1e-9,
            100.0 * bytes / t / on->bytes_per_s);
     if (flop > 0)
@@ -239,6 +262,8 @@ void measure_peak(backend *on)
         t = median_time(on, run_fma, &sink);
         on->flop_per_s = 2.0 * wide * 100000 / t;
     }
+    record(on, "peak copy", 1.0, on->bytes_per_s, 0);
+    record(on, "peak product", 1.0, 0, on->flop_per_s);
     printf("%-12s peak: copy %.1f GB/s (read and written), %s %.1f GFLOP/s\n", on->name,
            on->bytes_per_s * 1e-9, on->gpu ? "large product" : "multiply-add of one core",
            on->flop_per_s * 1e-9);

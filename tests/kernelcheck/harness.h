@@ -37,8 +37,13 @@
     X(landmark_pool, landmark_pool)                                                                \
     X(landmark_score, landmark_score)                                                              \
     X(topk_merge, topk_merge)                                                                      \
+    X(landmark_topk, landmark_topk)                                                                \
+    X(kv, kv_pack)                                                                                 \
+    X(lse_merge, lse_merge)                                                                        \
     X(gather_attention, gather_attention)                                                          \
     X(block_mean, block_mean)                                                                      \
+    X(sparse_select, sparse_select)                                                                \
+    X(sparse_attention, sparse_attention)                                                          \
     X(matmul, matrix_new)                                                                          \
     X(large, alloc)
 
@@ -51,7 +56,7 @@ typedef struct backend {
     sx_stream *stream;
     int repeat; /* runs of a case, at least 2 */
     bool quick; /* small shapes: a sanitizer slows everything down */
-    bool large; /* operands beyond 2^31 numbers, too: 20 GB of memory */
+    bool large; /* gigabytes of device memory may be used */
     bool gpu;
     int skew; /* buffers made from now on start this many numbers off their alignment; ends with the
                  case */
@@ -143,6 +148,8 @@ int bench_copies(const backend *on, size_t bytes);
  * and the share of the peak. Returns seconds. */
 double measure(backend *on, const char *what, double bytes, double flop,
                void (*run)(backend *on, void *user, int turn), void *user);
+/* --json FILE: every measurement also as one JSON object a line. */
+void bench_json(const char *path);
 /* What --bench compares with: sets bytes_per_s and flop_per_s. */
 void measure_peak(backend *on);
 

@@ -90,7 +90,8 @@ static bool run_cuda(backend *on, bool plain, const char *only, bool bench, bool
 static int usage(const char *name)
 {
     printf("usage: %s [--op NAME] [--backend NAME] [--seed N] [--repeat N] [--quick] [--large] "
-           "[--bench] [--verbose]\noperations:",
+           "[--bench] "
+           "[--json FILE] [--verbose]\noperations:",
            name);
     for (int i = 0; i < N_OPERATIONS; i++)
         printf(" %s", operations[i].name);
@@ -101,15 +102,11 @@ static int usage(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"op", required_argument, NULL, 'o'},
-        {"backend", required_argument, NULL, 'b'},
-        {"seed", required_argument, NULL, 's'},
-        {"repeat", required_argument, NULL, 'r'},
-        {"quick", no_argument, NULL, 'q'},
-        {"bench", no_argument, NULL, 'm'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"large", no_argument, NULL, 'l'},
-        {NULL, 0, NULL, 0},
+        {"op", required_argument, NULL, 'o'},   {"backend", required_argument, NULL, 'b'},
+        {"seed", required_argument, NULL, 's'}, {"repeat", required_argument, NULL, 'r'},
+        {"quick", no_argument, NULL, 'q'},      {"large", no_argument, NULL, 'l'},
+        {"bench", no_argument, NULL, 'm'},      {"json", required_argument, NULL, 'j'},
+        {"verbose", no_argument, NULL, 'v'},    {NULL, 0, NULL, 0},
     };
     const char *only = NULL, *where = NULL;
     uint64_t seed = 0x5eed;
@@ -138,6 +135,9 @@ int main(int argc, char **argv)
             break;
         case 'm':
             bench = true;
+            break;
+        case 'j':
+            bench_json(optarg);
             break;
         case 'v':
             verbose = true;
