@@ -56,7 +56,7 @@ typedef struct backend {
     sx_stream *stream;
     int repeat; /* runs of a case, at least 2 */
     bool quick; /* small shapes: a sanitizer slows everything down */
-    bool large; /* gigabytes of device memory may be used */
+    bool large; /* operands beyond 2^31 numbers, too: 20 GB of memory */
     bool gpu;
     int skew; /* buffers made from now on start this many numbers off their alignment; ends with the
                  case */
