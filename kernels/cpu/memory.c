@@ -33,13 +33,15 @@ SX_DECL_FREE(sx_free_c)
 SX_DECL_UPLOAD(sx_upload_c)
 {
     (void)stream;
-    memcpy(to, host, n);
+    if (n)
+        memcpy(to, host, n);
 }
 
 SX_DECL_DOWNLOAD(sx_download_c)
 {
     (void)stream;
-    memcpy(host, from, n);
+    if (n)
+        memcpy(host, from, n);
 }
 
 SX_DECL_SYNC(sx_sync_c)

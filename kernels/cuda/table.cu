@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* weak: the table has a NULL where this build of the module has no such operation. */
-#define SX_CUDA_DECL(NAME, name) extern "C" __attribute__((weak)) SX_DECL_##NAME(sx_##name##_cuda);
+#define SX_CUDA_DECL(NAME, name) extern "C" SX_DECL_##NAME(sx_##name##_cuda);
 SX_OPERATIONS(SX_CUDA_DECL)
 #undef SX_CUDA_DECL
 
