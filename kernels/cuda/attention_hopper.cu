@@ -105,10 +105,8 @@ __device__ __forceinline__ void produce(shared<D> &s, const attention &a, const 
         }
         for (int i = 0; i < list.n; i += 2) {
             int row[2], source[2], flags = 0;
-            if (lane == 0) {
+            if (lane == 0)
                 mbarrier_wait(&s.k_empty[stage], phase ^ 1);
-                mbarrier_arrive_expect(&s.k_full[stage], TILE_KEYS * D * 2);
-            }
 #pragma unroll
             for (int h = 0; h < 2; h++) {
                 key_half half;
@@ -116,8 +114,6 @@ __device__ __forceinline__ void produce(shared<D> &s, const attention &a, const 
                 source[h] = half.source;
                 row[h] = half.row + (half.source ? 0 : place.key0);
                 if (lane == 0) {
-                    load_half<D>(s.k[stage], h, half.source ? &maps.far_k : &maps.k, kv_head,
-                                 row[h], &s.k_full[stage]);
                     tile_keys &keys = s.keys[stage];
                     keys.key[h] = half.key;
                     keys.step[h] = half.step;
@@ -133,7 +129,11 @@ __device__ __forceinline__ void produce(shared<D> &s, const attention &a, const 
             }
             if (lane == 0) {
                 s.keys[stage].flags = flags;
-                mbarrier_arrive(&s.k_full[stage]); /* for what was written here */
+                mbarrier_arrive_expect(&s.k_full[stage], TILE_KEYS * D * 2);
+#pragma unroll
+                for (int h = 0; h < 2; h++)
+                    load_half<D>(s.k[stage], h, source[h] ? &maps.far_k : &maps.k, kv_head, row[h],
+                                 &s.k_full[stage]);
                 mbarrier_wait(&s.v_empty[stage], phase ^ 1);
                 mbarrier_arrive_expect(&s.v_full[stage], TILE_KEYS * D * 2);
 #pragma unroll
@@ -157,8 +157,7 @@ __device__ __forceinline__ void produce(shared<D> &s, const attention &a, const 
     }
 }
 
-/* S [64, 128] = q k^T of one warpgroup; started, not waited for. hidden: the halves of the keys
- * that none of these rows sees; they are left out. */
+/* S [64, 128] = q k^T of one warpgroup; started, not waited for. */
 template <int D>
 __device__ __forceinline__ void start_scores(float (&score)[64], const shared<D> &s, int warpgroup,
                                              int slot, int stage)
@@ -462,7 +461,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             mbarrier_init(&s.q_empty[i], CONSUMER_WARPS);
         }
         for (int i = 0; i < STAGES; i++) {
-            mbarrier_init(&s.k_full[i], 2);
+            mbarrier_init(&s.k_full[i], 1);
             mbarrier_init(&s.v_full[i], 1);
             mbarrier_init(&s.k_empty[i], CONSUMER_WARPS);
             mbarrier_init(&s.v_empty[i], CONSUMER_WARPS);
