@@ -50,7 +50,10 @@ void *bench_upload(backend *on, const void *data, size_t bytes)
 void *bench_values(backend *on, size_t n, sx_type type)
 {
     size_t size = type == SX_F32 ? 4 : type == SX_BF16 ? 2 : 1;
-    size_t piece = n < 1 << 20 ? n : 1 << 20, at;
+    /* of an odd length, so that no two rows or blocks of an operand are the same: equal ones would
+     * be selected together, and found in the cache */
+    const size_t most = (1 << 20) + 24;
+    size_t piece = n < most ? n : most, at;
     char *host = malloc(piece * size + 1), *p = bench_memory(on, n * size);
 
     for (size_t i = 0; i < piece; i++) {
@@ -64,8 +67,9 @@ void *bench_values(backend *on, size_t n, sx_type type)
         else /* a byte of I8; as F8 any but the NaNs */
             host[i] = (char)((bits >> 8 & 127) == 127 ? 0 : bits >> 8 & 255);
     }
-    for (at = 0; at < n; at += piece)
-        on->kn.upload(on->stream, p + at * size, host, (n - at < piece ? n - at : piece) * size);
+    on->kn.upload(on->stream, p, host, piece * size);
+    for (at = piece; at < n; at *= 2) /* the same again and again, from the device's own memory */
+        on->kn.upload(on->stream, p + at * size, p, (n - at < at ? n - at : at) * size);
     finish(on);
     free(host);
     return p;

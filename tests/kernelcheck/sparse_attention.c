@@ -327,25 +327,28 @@ void check_sparse_attention(backend *on)
 
 typedef struct prefill {
     sx_sparse shape;
-    void *q, *k, *v, *mean_k, *mean_v, *o, *work;
+    char *q, *k, *v;
+    void *mean_k, *mean_v, *o, *work;
     int32_t *selection;
-    int query_blocks;
+    int query_blocks, copies; /* of q, k and v */
 } prefill;
 
 static void run(backend *on, void *user, int turn)
 {
     prefill *p = user;
-    int width = p->shape.kv_heads * p->shape.d;
-    (void)turn;
+    int width = p->shape.kv_heads * p->shape.d, rows = p->shape.heads * p->shape.d;
+    size_t copy = (size_t)(turn % p->copies) * (size_t)p->shape.n * 2; /* bytes of one column */
+    char *q = p->q + copy * (size_t)rows;
+    char *k = p->k + copy * (size_t)width, *v = p->v + copy * (size_t)width;
     if (p->shape.k)
-        on->kn.block_mean(on->stream, p->mean_k, p->k, 0, p->shape.n / SX_BLOCK, width, width);
+        on->kn.block_mean(on->stream, p->mean_k, k, 0, p->shape.n / SX_BLOCK, width, width);
     if (p->shape.landmarks)
-        on->kn.block_mean(on->stream, p->mean_v, p->v, 0, p->shape.n / SX_BLOCK, width, width);
+        on->kn.block_mean(on->stream, p->mean_v, v, 0, p->shape.n / SX_BLOCK, width, width);
     if (p->shape.k)
-        on->kn.sparse_select(on->stream, p->selection, p->query_blocks, &p->shape, p->q,
-                             p->shape.heads * p->shape.d, p->k, width, p->mean_k, p->work);
-    on->kn.sparse_attention(on->stream, p->o, NULL, &p->shape, p->q, p->shape.heads * p->shape.d,
-                            p->k, p->v, width, p->mean_k, p->mean_v, p->selection, p->query_blocks);
+        on->kn.sparse_select(on->stream, p->selection, p->query_blocks, &p->shape, q, rows, k,
+                             width, p->mean_k, p->work);
+    on->kn.sparse_attention(on->stream, p->o, NULL, &p->shape, q, rows, k, v, width, p->mean_k,
+                            p->mean_v, p->selection, p->query_blocks);
 }
 
 /* Means, selection and attention together: the work is what the rows see, nothing else. */
@@ -360,6 +363,8 @@ void bench_sparse_attention(backend *on)
         {8192, 1 << 30, 0, 0, false, SX_SCORE_MEAN},
         {16384, 1 << 30, 0, 0, false, SX_SCORE_MEAN},
         {32768, 1 << 30, 0, 0, false, SX_SCORE_MEAN},
+        {65536, 1 << 30, 0, 0, false, SX_SCORE_MEAN},
+        {131072, 1 << 30, 0, 0, false, SX_SCORE_MEAN},
         {4096, 512, 0, 32, false, SX_SCORE_MEAN},
         {8192, 512, 0, 32, false, SX_SCORE_MEAN},
         {16384, 512, 0, 32, false, SX_SCORE_MEAN},
@@ -390,9 +395,11 @@ void bench_sparse_attention(backend *on)
         char what[96];
 
         p.query_blocks = (n + SX_QUERY_BLOCK - 1) / SX_QUERY_BLOCK;
-        p.q = bench_values(on, (size_t)n * (size_t)(p.shape.heads * p.shape.d), on->kn.type);
-        p.k = bench_values(on, (size_t)n * (size_t)width, on->kn.type);
-        p.v = bench_values(on, (size_t)n * (size_t)width, on->kn.type);
+        size_t rows = (size_t)n * (size_t)(p.shape.heads * p.shape.d);
+        p.copies = bench_copies(on, 2 * (rows + 2 * (size_t)n * (size_t)width));
+        p.q = bench_values(on, rows * (size_t)p.copies, on->kn.type);
+        p.k = bench_values(on, (size_t)n * (size_t)width * (size_t)p.copies, on->kn.type);
+        p.v = bench_values(on, (size_t)n * (size_t)width * (size_t)p.copies, on->kn.type);
         p.o = bench_memory(on, (size_t)n * (size_t)(p.shape.heads * p.shape.d) * 2);
         p.mean_k = bench_memory(on, (size_t)n / SX_BLOCK * (size_t)width * 2);
         p.mean_v = bench_memory(on, (size_t)n / SX_BLOCK * (size_t)width * 2);

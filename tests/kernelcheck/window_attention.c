@@ -91,18 +91,21 @@ static void run(backend *on, void *user, int turn)
 void bench_window_attention(backend *on)
 {
     static const struct {
-        int heads, kv_heads, d, window, longest;
-    } shapes[] = {{6, 6, 64, 512, 1536}, {28, 4, 128, 512, 1 << 17}};
-    for (int s = 0; s < (on->gpu ? 2 : 1); s++) {
-        windowed w = {.n = on->gpu ? 1 << 17 : 1536,
+        int n, heads, kv_heads, d, window, longest;
+    } shapes[] = {{1 << 17, 6, 6, 64, 512, 1536},
+                  {1 << 17, 28, 4, 128, 512, 1 << 17},
+                  {1 << 17, 28, 4, 128, 4096, 1 << 17},
+                  {85 * 1536, 28, 4, 128, 512, 1536}};
+    for (int s = 0; s < (on->gpu ? 4 : 1); s++) {
+        windowed w = {.n = on->gpu ? shapes[s].n : 1536,
                       .heads = shapes[s].heads,
                       .kv_heads = shapes[s].kv_heads,
                       .d = shapes[s].d,
                       .window = shapes[s].window,
                       .number = on->kn.type == SX_F32 ? 4 : 2};
         int stride = (w.heads + 2 * w.kv_heads) * w.d;
-        int32_t start[128];
-        double pairs = 0; /* of a query and a key that it sees */
+        int32_t start[128]; /* of the segments, and the end */
+        double pairs = 0;   /* of a query and a key that it sees */
         char what[64];
 
         for (int at = 0; at < w.n; at += shapes[s].longest) {
@@ -119,8 +122,9 @@ void bench_window_attention(backend *on)
         w.start = bench_upload(on, start, sizeof *start * (size_t)(w.segments + 1));
         w.work = bench_memory(
             on, sx_window_attention_work(w.n, w.segments, shapes[s].longest, w.d, w.window));
-        snprintf(what, sizeof what, "window_attention n %d heads %d/%d d %d W %d", w.n, w.heads,
-                 w.kv_heads, w.d, w.window);
+        snprintf(what, sizeof what, "%d x %d, %d/%d heads d%d, W %d", w.segments,
+                 w.n < shapes[s].longest ? w.n : shapes[s].longest, w.heads, w.kv_heads, w.d,
+                 w.window);
         measure(on, what, (double)w.bytes + (double)w.n * w.heads * w.d * (double)w.number,
                 4.0 * pairs * w.heads * w.d, run, &w);
         end_case(on);
