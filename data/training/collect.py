@@ -74,7 +74,7 @@ def download(package, folder):
         shutil.rmtree(folder)
         os.makedirs(folder)
         text = subprocess.run(["apt-cache", "showsrc", "--only-source", package], check=True, capture_output=True, text=True).stdout
-        binaries = {b for line in text.split("\n") if line.startswith("Binary:") for b in re.split(r",\s*", line[8:]) if DEB.search(b) or b == package}
+        binaries = {b for line in text.split("\n") if line.startswith("Binary:") for b in re.split(r",\s*", line[7:].strip()) if DEB.search(b) or b in (package, package.partition("-")[2])}
         for binary in sorted(binaries - {"python3-" + package + "-doc"})[:12]:
             subprocess.run(["apt-get", "download", "-qq", binary], **quiet)
         debs = sorted(glob.glob(glob.escape(folder) + "/*.deb"))

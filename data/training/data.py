@@ -8,9 +8,9 @@ from tokens import Tokenizer
 SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
-TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent")
-SHARE = dict(named=.14, meaning=.36, explain=.07, needle=.09, callers=.06, words=.08, inner=.10, message=.05, absent=.05)
-ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1)
+TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task")
+SHARE = dict(named=.13, meaning=.40, explain=.06, needle=.05, callers=.05, words=.09, inner=.08, message=.06, absent=.05, task=.03)
+ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1)
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
 LITERAL = re.compile(rb'"((?:[^"\\\n]|\\.){14,160})"|(?<![\w"])\'((?:[^\'\\\n]|\\.){14,160})\'')
@@ -105,43 +105,49 @@ def load(names, tokenizer, workers=12):
 class Piece:
     """A segment as it stands in a sequence: tokens, block starts, and where the bytes of the file went."""
 
-    def __init__(self, file, s, e, remove=(), insert=None, rng=None, room=10**9):
-        """remove: token ranges; insert: (tokens, own block) put at the start of a random line"""
+    def __init__(self, file, s, e, remove=()):
+        """remove: token ranges of the file that are left out"""
         keep = np.ones(e - s, bool)
         for a, b in remove:
             keep[max(0, a - s):max(0, b - s)] = False
         h = len(file.header)
         self.place = np.concatenate([[0], np.cumsum(keep)]) + h      # token of the file - s -> token here
-        tokens = np.concatenate([file.header, file.ids[s:e][keep]])
-        self.file, self.s, self.e, self.needle = file, s, e, None
-        hidden = {a for a, _ in remove}
-        marks = set()
+        self.tokens = np.concatenate([file.header, file.ids[s:e][keep]])
+        self.file, self.s, self.e, self.hidden = file, s, e, []
+        gone = {a for a, _ in remove}
+        self.marks = set()
         for with_doc, without in file.bounds:
             if with_doc < 0 and without < 0:
                 continue
             t = file.token(with_doc) if with_doc >= 0 else -1
-            if t in hidden:
+            if t in gone:
                 t = file.token(without) if without >= 0 else -1
             if s <= t < e:
-                marks.add(int(self.place[t - s]))
-        if insert:
-            added, own = insert
-            line_ends = np.flatnonzero(np.isin(tokens[h:-1], Piece.newlines)) + h + 1 if Piece.newlines is not None else np.array(sorted(marks) or [h])
-            at = int(rng.choice(line_ends.tolist() or [h]))
-            tokens = np.concatenate([tokens[:at], np.array(added, tokens.dtype), tokens[at:]])
-            self.place = np.where(self.place >= at, self.place + len(added), self.place)
-            marks = {m + len(added) if m >= at else m for m in marks}
-            if own:
-                marks |= {at, at + len(added)}
-            self.needle = (at, at + len(added) - 1)
-        self.tokens = tokens[:room]
+                self.marks.add(int(self.place[t - s]))
+
+    def hide(self, ids, own_block, rng):
+        """Puts a line at the start of a random line; self.hidden[-1] says where, [first token, last token]."""
+        h, n = len(self.file.header), len(ids)
+        ends = np.flatnonzero(np.isin(self.tokens[h:-1], Piece.newlines)) + h + 1
+        at = int(rng.choice(ends.tolist() or [h]))
+        self.tokens = np.concatenate([self.tokens[:at], np.array(ids, self.tokens.dtype), self.tokens[at:]])
+        self.place = np.where(self.place >= at, self.place + n, self.place)
+        self.marks = {m + n if m >= at else m for m in self.marks}
+        if own_block:
+            self.marks |= {at, at + n}
+        self.hidden = [[a + n, b + n] if a >= at else [a, b] for a, b in self.hidden] + [[at, at + n - 1]]
+
+    def finish(self, room=10**9):
+        """Cuts to `room` tokens and into blocks; last."""
+        self.tokens = self.tokens[:room]
         self.n = len(self.tokens)
-        self.starts = cut_blocks(self.n, marks)
+        self.starts = cut_blocks(self.n, self.marks)
         self.block = np.zeros(self.n, np.int32)
         self.block[self.starts[1:]] = 1
         self.block = np.cumsum(self.block)
+        return self
 
-    newlines = None                              # ids of tokens that end a line, set once by Builder
+    newlines = None                              # ids of tokens that end a line: learn_newlines()
 
     def at(self, byte, end=False):
         """The block here of a byte of the file, or -1 if it is not here"""
@@ -150,6 +156,27 @@ class Piece:
             return -1
         p = int(self.place[t])
         return int(self.block[min(p, self.n - 1)]) if p < self.n or end else -1
+
+
+def learn_newlines(tok):
+    probe = [tok.ids(t) for t in ("x\ny", "x\n\ny", "x\n\n\ny", ";\n", "{\n", "}\n", ")\n", ",\n", " {\n", ");\n", ":\n", "();\n", "*/\n", " \n", "\t\n")]
+    Piece.newlines = np.array(sorted({i for ids in probe for i in ids if tok.decode([i]).endswith("\n")}), np.uint16)
+
+
+def comment_ranges(f, s, e, rng, share):
+    """-> token ranges of the comments of some definitions of a segment, and the numbers of those definitions"""
+    ranges, gone = [], set()
+    low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
+    for i, d in enumerate(f.defs):
+        if d[DOC1] > d[DOC0] and low <= d[DOC0] and d[DOC1] <= high and low <= d[START] < high and rng.random() < share:
+            a, b = (line_start(f.data, d[DOC0]), line_start(f.data, d[START])) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1])
+            if b <= d[DOC0] or (d[DOC1] <= d[START] and f.data[d[DOC1]:b].strip() and b - d[DOC1] > 200):
+                b = d[DOC1]
+            a, b = f.token(a), f.token(b)
+            if s <= a < b <= e:
+                ranges.append((a, b))
+                gone.add(i)
+    return ranges, gone
 
 
 class Builder:
@@ -165,8 +192,7 @@ class Builder:
                 self.segments.append((i, s, e))
         self.names = sorted(self.repos)
         self.weights = [len(self.repos[r]) ** 0.75 for r in self.names]
-        probe = [self.tok.ids("x" + "\n" * k + "y") for k in (1, 2, 3)] + [self.tok.ids(t) for t in (";\n", "{\n", "}\n", ")\n", ",\n", " {\n", ");\n", ":\n", "();\n", "*/\n", " \n", "\t\n")]
-        Piece.newlines = np.array(sorted({i for ids in probe for i in ids if self.tok.decode([i]).endswith("\n")}), np.uint16)
+        learn_newlines(self.tok)
 
     def runs(self, budget):
         """Yields segment numbers: runs of neighbours of one repository, without repeating, then of others."""
@@ -187,18 +213,9 @@ class Builder:
 
     def removals(self, f, s, e):
         """-> what is taken out of a segment: token ranges; documented definitions whose comment goes; inner comments that go"""
-        rng, ranges, gone, inner = self.rng, [], set(), []
-        low = int(f.ends[s - 1]) if s else 0
-        high = int(f.ends[e - 1])
-        for i, d in enumerate(f.defs):
-            if d[DOC1] > d[DOC0] and low <= d[DOC0] and d[DOC1] <= high and low <= d[START] < high and rng.random() < self.strip:
-                a, b = (line_start(f.data, d[DOC0]), line_start(f.data, d[START])) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1])
-                if b <= d[DOC0] or (d[DOC1] <= d[START] and f.data[d[DOC1]:b].strip() and b - d[DOC1] > 200):
-                    b = d[DOC1]
-                a, b = f.token(a), f.token(b)
-                if s <= a < b <= e:
-                    ranges.append((a, b))
-                    gone.add(i)
+        rng, inner = self.rng, []
+        ranges, gone = comment_ranges(f, s, e, rng, self.strip)
+        low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
         pattern = INNER["hash" if f.lang in ("python", "ruby", "bash") else "dash" if f.lang == "lua" else "slash"]
         functions = [(d[START], d[END], i) for i, d in enumerate(f.defs) if d[KIND] in ("function", "method") and d[END] > low and d[START] < high]
         if functions:
@@ -229,6 +246,9 @@ class Builder:
                  qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
         p = nseg = nb = misses = 0
         pieces, needles, used = [], [], set()
+        tasks = [list(Qs.task(rng.choice(Qs.TASKS), rng, used)) + [[]] for _ in range(4)]
+        waiting = [(t, i) for t in tasks for i in range(len(t[0]))]
+        rng.shuffle(waiting)
         while p < LC - 200 and nb < NB - 60 and misses < 400:
             k = next(source)
             if k in seen and misses < 300:
@@ -237,13 +257,19 @@ class Builder:
             fi, s, e = self.segments[k]
             f = self.files[fi]
             ranges, gone, inner = self.removals(f, s, e)
-            insert = None
-            if rng.random() < 0.12:
+            insert = hides = None
+            if waiting and rng.random() < 0.55:
+                hides = waiting.pop()
+                insert = (self.tok.ids(MARKS.get(f.lang, "// ") + hides[0][0][hides[1]] + "\n"), rng.random() < 0.3)
+            elif rng.random() < 0.15:
                 key, value = Qs.needle(rng, used)
                 used.add(key)
                 text = rng.choice(Qs.NEEDLE_TEXT).format(k=key, v=value, u=re.sub(r"\W", "_", key).upper())
                 insert = (self.tok.ids((MARKS.get(f.lang, "// ") if not text.startswith("#define") else "") + text + "\n"), rng.random() < 0.5)
-            piece = Piece(f, s, e, ranges, insert, rng, LC - p)
+            piece = Piece(f, s, e, ranges)
+            if insert:
+                piece.hide(*insert, rng)
+            piece.finish(LC - p)
             if piece.n < 16:
                 misses += 1
                 continue
@@ -254,13 +280,17 @@ class Builder:
             o["T"][p:p + n], o["seg"][p:p + n], o["pos"][p:p + n], o["blk"][p:p + n] = piece.tokens, nseg, np.arange(n), nb + piece.block
             o["w"][p:p + n - 1] = 1
             o["bkey"][nb:nb + len(piece.starts), 0] = f.key
-            if piece.needle and piece.needle[1] < n:
-                needles.append((key, value, sorted({nb + int(piece.block[t]) for t in piece.needle})))
+            if piece.hidden and piece.hidden[0][1] < n:
+                place = sorted({nb + int(piece.block[t]) for t in piece.hidden[0]})
+                if hides:
+                    hides[0][4].append((hides[1], place))
+                else:
+                    needles.append((key, value, place))
             pieces.append((piece, nb, gone, inner))
             nb += len(piece.starts)
             p += n
             nseg += 1
-        self.questions(o, pieces, needles, nseg)
+        self.questions(o, pieces, needles, [t for t in tasks if len(t[4]) == len(t[0])], nseg)
         o["y"][:-1] = o["T"][1:]
         return o
 
@@ -330,7 +360,7 @@ class Builder:
             return Qs.named(name, "", d[KIND], rng), key
         return None, None
 
-    def questions(self, o, pieces, needles, nseg):
+    def questions(self, o, pieces, needles, tasks, nseg):
         rng, L, LC = self.rng, self.L, self.LC
         defs, inner, strings, calls, names = self.targets(o, pieces)
         repos = {piece.file.repo for piece, _, _, _ in pieces}
@@ -351,6 +381,11 @@ class Builder:
                     continue
                 k, answer, gold = rng.choice(needles)
                 question, answer = rng.choice(Qs.NEEDLE_ASK).format(k=k), " " + answer
+            elif kind == "task":
+                if not tasks:
+                    continue
+                _, question, words, matters, places = tasks[rng.randrange(len(tasks))]
+                answer, gold = " " + ", ".join(words), sorted({b for i, place in places if matters[i] for b in place})
             elif kind == "absent":
                 question, key = self.absent(repos, names)
                 answer = Qs.NOT_HERE

@@ -36,7 +36,7 @@ def paragraphs(raw, name):
         if first:
             first = False
             bare = re.escape(name)
-            m = re.match(r"^(?:(?:static|inline|struct|enum|union|function|class|func|method|def|macro|void|int|bool|char|const|interface|type)\s+)*[*&]*(?:[\w.:]*(?:::|\.|->|#))?" + bare
+            m = name in line and re.match(r"^(?:(?:static|inline|struct|enum|union|function|class|func|method|def|macro|void|int|bool|char|const|interface|type)\s+)*[*&]*(?:[\w.:]*(?:::|\.|->|#))?" + bare
                          + r"\s*(?:\([^)]*\))?\s*(?:\((?:skip|method|constructor|virtual|type|get|set|rename)[^)]*\)\s*)?(?:(?:--+|-|\u2013|\u2014|:)\s*(.*)|[:.;]*)$", line)
             if m:
                 line = m.group(1) or ""
@@ -79,7 +79,7 @@ def sentences(raw, name="", most=4):
             if m and (SHORTENED.search(part) or end - start < 12):
                 continue
             start = end
-            if name:
+            if name and name in part[:len(name) + 40]:
                 part = re.sub(r"^(?:The |A |This )?(?:function |method |class |macro )?[`'\"]?" + re.escape(name) + r"(?:\(\))?[`'\"]?(?:\s+(?:function|method|class|type|struct|macro))?\s+(?:is|are|will|shall|can|may)?\s*(?=[a-zA-Z])", "", part)
             part = part.strip(" -*:")
             words = WORDS.findall(part)

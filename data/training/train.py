@@ -111,7 +111,7 @@ def read_checkpoint(folder, model, optimizers, state):
 
 def write_checkpoint(out, travelling, model, optimizers, state, c):
     torch.save({"model": model.state_dict(), "adam": optimizers.adam.state_dict(), "muon": [m for _, m in optimizers.groups], "state": state,
-                "random": random.getstate(), "torch": torch.get_rng_state()}, os.path.join(out, "state.pt"))
+                "random": random.getstate(), "torch": torch.get_rng_state(), "settings": vars(c)}, os.path.join(out, "state.pt"))
     if travelling:
         meta = {"state": state, "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in vars(c).items()}}
         travel.save(travelling, {n: p.detach().float().cpu().numpy() for n, p in model.state_dict().items()}, {n: m.float().cpu().numpy() for n, m in optimizers.momentum().items()}, meta)
