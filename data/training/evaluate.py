@@ -1,6 +1,6 @@
 """The evaluation sets on held-out repositories, with 95 % intervals, beside BM25 over chunks of 50 lines.
 
-    python3 evaluate.py MODEL PACKS OUT.json [--sets redis,flask,...] [--tokens 32e6] [--n 400] [--dense 1e6] [--seconds 500]
+    python3 evaluate.py MODEL PACKS OUT.json [--sets redis,flask,...] [--tokens 32e6] [--n 400] [--dense 2e5] [--seconds 500]
 
 PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
 and only those are asked for by their sentence. Ranking: the sum over the global layers of the softmax over the selected blocks of
@@ -211,7 +211,7 @@ def main():
     ap.add_argument("--sets", default="flask,redis")
     ap.add_argument("--tokens", type=float, default=32e6)
     ap.add_argument("--n", type=int, default=400)
-    ap.add_argument("--dense", type=float, default=1.1e6, help="the synthetic tasks also with dense attention up to this length")
+    ap.add_argument("--dense", type=float, default=2e5, help="the synthetic tasks also with dense attention up to this length")
     ap.add_argument("--seconds", type=float, default=500)
     ap.add_argument("--contexts", type=int, default=16, help="how many small contexts")
     ap.add_argument("--no-bm25", action="store_true")

@@ -15,7 +15,7 @@ def tensors_of(folder):
         tensors, _, meta = travel.load(folder, {})
         return tensors, meta
     import torch
-    s = torch.load(os.path.join(folder, "state.pt"), map_location="cpu")
+    s = torch.load(os.path.join(folder, "state.pt"), map_location="cpu", weights_only=False)
     return {n: p.float().numpy() for n, p in s["model"].items()}, {"state": s["state"], "settings": s.get("settings")}
 
 
@@ -24,7 +24,7 @@ def write_safetensors(path, tensors):
     order, head, at = sorted(tensors, key=lambda k: (-tensors[k].itemsize, k)), {"__metadata__": {"format": "pt"}}, 0
     for k in order:
         t = tensors[k]
-        head[k] = {"dtype": "I8" if t.dtype == np.int8 else "F32", "shape": list(t.shape), "data_offsets": [at, at + t.nbytes]}
+        head[k] = {"dtype": {"int8": "I8", "int32": "I32"}.get(t.dtype.name, "F32"), "shape": list(t.shape), "data_offsets": [at, at + t.nbytes]}
         at += t.nbytes
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 64)

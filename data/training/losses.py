@@ -38,8 +38,9 @@ def retrieval(iq, lm, it, null, gold, ap, asked, absent, qkey, bkey, old, old_ke
     drop = ~live[None] | (~mine & same(qk, bk)) | (mine & same_name(qk, bk))
     g = gold.reshape(B * NQ, -1)
     at = (g + own.repeat_interleave(NQ)[:, None] * N).clamp(min=0)
+    at = torch.where(g >= 0, at, at[:, :1])                     # unused places repeat the first, so that they change nothing
     right = torch.where(g >= 0, logits.gather(1, at), LOW)
-    keep = torch.zeros(logits.shape, dtype=torch.bool, device=ap.device).scatter_(1, at, g >= 0)
+    keep = torch.zeros(logits.shape, dtype=torch.bool, device=ap.device).scatter_(1, at, (g[:, :1] >= 0).expand(-1, g.size(1)))
     logits = logits.masked_fill(drop & ~keep, LOW)
     with torch.no_grad():
         top = logits.argmax(1)

@@ -5,7 +5,7 @@ import json, os, struct
 import numpy as np
 import torch, torch.nn.functional as F
 import controls as C, settings
-from model import Model, flex_attention, masks, masks_plain, rms
+from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
 
@@ -63,13 +63,12 @@ class Runner:
             h = rms(x) * l.n1.to(x.dtype)
             q, k, v = l.qkv(h, pos)
             if l.is_global:
-                out.append((k.transpose(1, 2).reshape(-1, c.kv, c.hd), v.transpose(1, 2).reshape(-1, c.kv, c.hd), l.landmarks(h.reshape(1, -1, c.d), blk.reshape(1, -1), blocks)[0]))
+                out.append((k.transpose(1, 2).reshape(-1, c.kv, c.hd), v.transpose(1, 2).reshape(-1, c.kv, c.hd), l.landmarks(h.float().reshape(1, -1, c.d), blk.reshape(1, -1), blocks)[0]))
             if l.i == max(c.glob):
                 break
             if self.gpu:
                 o = flex_attention(q, k, v, block_mask=ok, enable_gqa=True)
             else:
-                from model import attend_plain
                 o = attend_plain(q, k, v, ok)
             x = x + l.wo(o.transpose(1, 2).reshape(T.size(0), T.size(1), -1))
             x = l.mlp(x)
@@ -148,7 +147,7 @@ class Runner:
                 gi += l.is_global
             else:
                 K_, V_, LM = s.k[gi], s.v[gi], s.landmark[gi][:NB]
-                iq = F.normalize(l.iq(h).float(), dim=-1)
+                iq = F.normalize(l.iq(h.float()), dim=-1)
                 K = min(c.topk, NB)
                 score, block = (iq.reshape(-1, c.didx) @ LM.T).topk(K, -1)
                 qq = q.reshape(n, c.kv, G, Lq, c.hd)

@@ -89,7 +89,7 @@ def read_checkpoint(folder, model, optimizers, state):
     """-> True if everything came back, False if momentum and kept landmarks did not"""
     whole = os.path.join(folder, "state.pt")
     if os.path.exists(whole):
-        s = torch.load(whole, map_location="cpu")
+        s = torch.load(whole, map_location="cpu", weights_only=False)
         model.load_state_dict(s["model"])
         optimizers.adam.load_state_dict(s["adam"])
         for (_, m), kept in zip(optimizers.groups, s["muon"]):
@@ -151,7 +151,7 @@ def main():
     context = get_context("fork")
     if a.source:                                  # the slice's number decides the order of the data: known before the workers start
         whole = os.path.join(a.source, "state.pt")
-        state.update(torch.load(whole, map_location="cpu")["state"] if os.path.exists(whole) else travel.read(a.source, "weights")[1]["state"])
+        state.update(torch.load(whole, map_location="cpu", weights_only=False)["state"] if os.path.exists(whole) else travel.read(a.source, "weights")[1]["state"])
     state["slice"] += 1
     queue = context.Queue(8)
     workers = [context.Process(target=work, args=(tokenizer, c.seed * 1000 + state["slice"] * 100 + i, c, queue), daemon=True) for i in range(c.workers)]
@@ -196,7 +196,7 @@ def main():
             if gpu:
                 torch.cuda.synchronize()
             marks.append((name, time.time()))
-    reserve = 25 if gpu else 2
+    reserve = 15 if gpu else 2
     record = open(os.path.join(a.out, "train.jsonl"), "a")
     while True:
         now = time.time() - START

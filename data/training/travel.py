@@ -43,7 +43,7 @@ class Writer:
         self.entries, self.blobs, self.size = [], [], 0
 
     def put(self, name, array):
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         if array.nbytes + 65536 > self.largest:
             if array.ndim == 0 or len(array) < 2:
                 raise ValueError(name + " does not fit a file")
