@@ -9,7 +9,7 @@ SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task")
-SHARE = dict(named=.13, meaning=.40, explain=.06, needle=.05, callers=.05, words=.09, inner=.08, message=.06, absent=.05, task=.03)
+SHARE = dict(named=.13, meaning=.44, explain=.06, needle=.04, callers=.04, words=.09, inner=.07, message=.06, absent=.04, task=.03)
 ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1)
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
@@ -365,9 +365,14 @@ class Builder:
         defs, inner, strings, calls, names = self.targets(o, pieces)
         repos = {piece.file.repo for piece, _, _, _ in pieces}
         called = [n for n in calls if n in names and len(calls[n]) <= 8 and len(names[n]) <= 2]
-        hidden = [x for x in defs if x[6]]
-        documented = [x for x in defs if x[5]]
-        told = {}
+        told, lines_of = {}, {}
+        for x in defs:
+            if x[5] and Qs.GOOD_NAME.match(x[2]):
+                lines_of[id(x)] = docs.sentences(x[0].data[x[1][DOC0]:x[1][DOC1]].decode("utf-8", "replace"), x[2])
+                if x[6]:
+                    told[id(x)] = [t for t in lines_of[id(x)] if x[2].lower() not in t.lower()]
+        hidden = [x for x in defs if told.get(id(x))]
+        documented = [x for x in defs if lines_of.get(id(x)) and not x[6]]
         types, shares = list(SHARE), list(SHARE.values())
         p, qi, asked = LC, 0, {}
         for _ in range(6 * self.NQ):
@@ -411,9 +416,12 @@ class Builder:
                 if len(answer) < 4 or len(answer) > 120:
                     continue
             else:
-                item = rng.choice(hidden if kind == "meaning" and hidden else documented if kind == "explain" and documented else defs)
-                f, d, name, b0, b1, has_doc, gone = item
-                if not Qs.GOOD_NAME.match(name) or asked.get((kind, b0, name), 0) > 1:
+                pool = hidden if kind == "meaning" else documented if kind == "explain" else defs
+                if not pool:
+                    continue
+                item = rng.choice(pool)
+                f, d, name, b0, b1, _, _ = item
+                if not Qs.GOOD_NAME.match(name) or asked.get((kind, b0, name), 0) >= (4 if kind == "meaning" else 2):
                     continue
                 asked[kind, b0, name] = asked.get((kind, b0, name), 0) + 1
                 everyone = names[name]
@@ -422,13 +430,7 @@ class Builder:
                 key = [f.key, number(name.encode()), -1]
                 answer = f.ids[f.token(d[START]):f.token(max(d[START], min(d[END], d[HEAD] + 60)) - 1) + 1][:32].tolist()
                 if kind in ("meaning", "explain"):
-                    if not has_doc or (kind == "meaning" and not gone):
-                        continue
-                    if (b0, name) not in told:
-                        told[b0, name] = docs.sentences(f.data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), name)
-                    lines = [t for t in told[b0, name] if name.lower() not in t.lower()] if kind == "meaning" else told[b0, name]
-                    if not lines:
-                        continue
+                    lines = told[id(item)] if kind == "meaning" else lines_of[id(item)]
                     key[2] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
                 if kind == "meaning":
                     text = lines[0] if rng.random() < 0.7 else rng.choice(lines) if rng.random() < 0.7 else " ".join(lines[:2])

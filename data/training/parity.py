@@ -35,7 +35,7 @@ def main(folder, old, out, old_tokenizer_vectors=None):
     for i, q in enumerate(meta["questions"]):
         p = [C.Q] + tok.ids(q) + [C.A]
         logits, info = run.forward([p], ctx)
-        ids = run.answer([p], ctx, 24)[0]
+        ids = run.answer([p], ctx, 32)[0]
         answers.append(tok.decode(ids))
         o["q%d.prompt" % i], o["q%d.logits" % i], o["q%d.answer" % i] = np.array(p, np.int32), logits[0].numpy(), np.array(ids, np.int32)
         for g, (blocks, scores, mass, _) in enumerate(info):

@@ -8,7 +8,7 @@ lowers it to almost nothing by its end. So the plan spans slices of any length a
 on the GPU does no harm. Nothing depends on the clock but the end of a slice, the lowering in the last one, and the mix of workers.
 --seconds counts from the start of the process: reading, compiling and saving are inside.
 --smoke trains a tiny model for a minute, on a CPU too. --profile says where the time of a step goes."""
-import argparse, glob, json, math, os, random, time
+import argparse, gc, glob, json, math, os, random, time
 
 START = time.time()
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -147,6 +147,8 @@ def main():
     FILES = D.load(shards, tokenizer, c.workers)
     log("files", len(FILES), "MB %.1f" % (sum(len(f.data) for f in FILES) / 1e6), "tokens M %.1f" % (sum(len(f.ids) for f in FILES) / 1e6), "definitions", sum(len(f.defs) for f in FILES),
         "repositories", len({f.repo for f in FILES}))
+    gc.collect()
+    gc.freeze()                                   # the workers share these objects; the collector would copy their pages
     state = {"step": 0, "tokens": 0, "seconds": 0.0, "slice": 0}
     context = get_context("fork")
     if a.source:                                  # the slice's number decides the order of the data: known before the workers start
