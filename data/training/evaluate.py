@@ -301,7 +301,7 @@ def main():
             upto = max(1, int(np.searchsorted(starts, level, side="right")) - 1)
             tasks = [t for t in r.tasks if min(t["level"], s.tokens) == level and max(max(b) for b in t["blocks"].values()) < upto]
             out = {}
-            if level > 100000 or level == s.tokens:
+            if level > 100000 or level == r.levels[-1]:
                 for kind, q in rows.items():
                     out[kind] = shown(retrieve(run, s, q, upto, a.n))
                 out["absent"] = shown(absent(run, s, strange, upto))

@@ -1,6 +1,7 @@
 """Corpus, step 2: chosen files -> shards that travel (JSON lines, xz). Reads what collect.py wrote.
 
     python3 shards.py WORK OUT [MB of text] [MiB of one piece] [pieces]
+    python3 shards.py --check WORK OUT                                    # reads them back; takes out what is held out
 
 Held-out content is refused here once more (path, hash, near-duplicate), copies inside the corpus are dropped (same content,
 or most of it already taken), and each language gets its share. A package is never spread over two pieces, so that each piece
@@ -153,5 +154,27 @@ def main(work, out, text_mb="470", piece_mib="26.5", pieces="3"):
             print("piece %d: %.1f MiB, %.1f MB of text, %d packages%s" % (i, n / 2**20, size[i] / 1e6, len(groups[i]), "; LARGER than wanted" if n > float(piece_mib) * 2**20 else ""), flush=True)
 
 
+def check(work, out):
+    """Reads the shards back and takes out what is held out, should there be any: a package may have been held out later."""
+    held, n, bad = held_out(work), 0, 0
+    for name in sorted(glob.glob(os.path.join(out, "**", "train-*.jsonl.xz"), recursive=True)):
+        kept, before = [], bad
+        with lzma.open(name, "rb") as f:
+            for raw in f:
+                r = json.loads(raw)
+                n += 1
+                why = "package" if heldout.held_package(r["repo"]) else held.why(r["path"], r["text"].encode())
+                if why:
+                    bad += 1
+                    print("held out (%s): %s %s in %s" % (why, r["repo"], r["path"], name), flush=True)
+                else:
+                    kept.append(raw)
+        if bad > before:
+            write(name + ".new", kept)
+            os.rename(name + ".new", name)
+    print("checked", n, "files:", bad, "were held out and are gone" if bad else "are held out", flush=True)
+    raise SystemExit(bad > 0)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    check(*sys.argv[2:]) if sys.argv[1] == "--check" else main(*sys.argv[1:])
