@@ -338,9 +338,7 @@ __device__ __forceinline__ void weigh(shared<D> &s, const attention &a, int warp
     float bias[2] = {keys.bias[0], keys.bias[1]};
     if (flags & 3)
         hide(score, keys, flags, s.turn[slot].place.tile, warpgroup, a.levels);
-    __syncwarp();
-    if (threadIdx.x % 32 == 0)
-        mbarrier_arrive(&s.k_empty[stage]);
+    mbarrier_arrive(&s.k_empty[stage]);
     softmax_step(m, shrink, score, scale, bias);
 }
 
@@ -433,8 +431,7 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
         if (lane == 0)
             mbarrier_arrive(&s.v_empty[v_stage]);
         finish<D>(s, a, s.turn[done], warpgroup, o, m);
-        if (lane == 0)
-            mbarrier_arrive(&s.q_empty[done]);
+        mbarrier_arrive(&s.q_empty[done]);
         wgmma_wait<0>();
         registers_fence(score);
     }
@@ -456,14 +453,15 @@ __global__ void __launch_bounds__(THREADS, 1)
         tensor_prefetch(&maps.q);
         tensor_prefetch(&maps.k);
         tensor_prefetch(&maps.v);
+        /* Of what is read beside the products, every reader says so for itself. */
         for (int i = 0; i < 2; i++) {
             mbarrier_init(&s.q_full[i], 1);
-            mbarrier_init(&s.q_empty[i], CONSUMER_WARPS);
+            mbarrier_init(&s.q_empty[i], CONSUMERS);
         }
         for (int i = 0; i < STAGES; i++) {
             mbarrier_init(&s.k_full[i], 1);
             mbarrier_init(&s.v_full[i], 1);
-            mbarrier_init(&s.k_empty[i], CONSUMER_WARPS);
+            mbarrier_init(&s.k_empty[i], CONSUMERS);
             mbarrier_init(&s.v_empty[i], CONSUMER_WARPS);
         }
         mbarrier_init_done();

@@ -1,0 +1,474 @@
+"""Shards -> tokens -> training sequences: context segments, then questions with the blocks that answer them."""
+import bisect, re, zlib
+from concurrent.futures import ProcessPoolExecutor
+import numpy as np
+import controls as C, docs, questions as Qs, shards
+from tokens import Tokenizer
+
+SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
+GOLD = 8                                        # at most this many blocks answer one question
+SMALL = {"constant", "variable", "property", "macro", "type"}
+TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task")
+SHARE = dict(named=.13, meaning=.44, explain=.06, needle=.04, callers=.04, words=.09, inner=.07, message=.06, absent=.04, task=.03)
+ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1)
+MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
+CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
+LITERAL = re.compile(rb'"((?:[^"\\\n]|\\.){14,160})"|(?<![\w"])\'((?:[^\'\\\n]|\\.){14,160})\'')
+INNER = {"hash": re.compile(rb"(?m)^[ \t]+#(?!!)[^\n]*\n(?:[ \t]+#[^\n]*\n)*"), "dash": re.compile(rb"(?m)^[ \t]+--(?!\[)[^\n]*\n(?:[ \t]+--[^\n]*\n)*"),
+         "slash": re.compile(rb"(?m)^[ \t]+//[^\n]*\n(?:[ \t]+//[^\n]*\n)*|^[ \t]+/\*[^*]*(?:\*(?!/)[^*]*)*\*/[ \t]*\n")}
+START, END, NAME0, NAME1, DOC0, DOC1, HEAD, KIND, PARENT = range(9)
+
+
+def cut_segments(n, boundaries, segment=SEGMENT):
+    """[0, n) -> [(start, end)]: at most `segment` tokens, cut at the last boundary in the second half."""
+    out, s = [], 0
+    while s < n:
+        e = min(s + segment, n)
+        if e < n:
+            i = bisect.bisect_right(boundaries, e)
+            if i and boundaries[i - 1] > s + segment // 2:
+                e = boundaries[i - 1]
+        out.append((s, e))
+        s = e
+    return out
+
+
+def cut_blocks(n, boundaries, block=BLOCK, tiny=TINY):
+    """Block starts inside a segment of n tokens, as the engine cuts them."""
+    starts, out = sorted({0} | {b for b in boundaries if 0 < b < n}), []
+    for b, following in zip(starts, starts[1:] + [n]):
+        if out and out[-1] != 0 and b - out[-1] < tiny and following - out[-1] <= block:
+            continue
+        out += range(b, following, block)
+    return out
+
+
+def line_start(data, at):
+    """Where the line of byte `at` starts if only blanks stand before it, else `at`."""
+    start = data.rfind(b"\n", 0, at) + 1
+    return start if not data[start:at].strip() else at
+
+
+def boundaries(data, definitions):
+    """[n, 2]: where a block may start because of a definition, with its comment and without it; -1: nowhere (the engine's rule)"""
+    out = np.full((len(definitions), 2), -1, np.int32)
+    for i, d in enumerate(definitions):
+        small = d[KIND] in SMALL and b"\n" not in data[d[START]:d[END]]
+        if d[DOC0] < d[DOC1] <= d[START]:
+            out[i, 0] = line_start(data, d[DOC0])
+        elif not small:
+            out[i, 0] = line_start(data, d[START])
+        if not small:
+            out[i, 1] = line_start(data, d[START])
+    return out
+
+
+class File:
+    """One source file: bytes, tokens and definitions; all positions are bytes, ends[] leads from bytes to tokens."""
+    __slots__ = ("repo", "path", "lang", "data", "ids", "ends", "header", "defs", "bounds", "segments", "key")
+
+    def __init__(self, record, tokenizer):
+        self.repo, self.path, self.lang, self.data = record["repo"], record["path"], record["lang"], record["text"].encode()
+        self.ids, self.ends = tokenizer.with_ends(record["text"])
+        self.header = np.array([C.FILE] + tokenizer.ids(self.path + "\n")[:HEADER - 1], np.uint16)
+        self.defs, self.bounds = record["defs"], boundaries(self.data, record["defs"])
+        self.segments = cut_segments(len(self.ids), sorted({self.token(b) for b in self.bounds[:, 0] if b > 0}))
+        self.key = number((self.repo + "/" + self.path).encode())
+
+    def token(self, byte):
+        """The token that holds a byte"""
+        return int(np.searchsorted(self.ends, byte, side="right"))
+
+    def name(self, d):
+        return self.data[d[NAME0]:d[NAME1]].decode("utf-8", "replace")
+
+
+def number(name):
+    """A name as a number above 0: what blocks and questions are compared by"""
+    return zlib.crc32(name) & 0x7fffffff or 1
+
+
+def _load(job):
+    name, tokenizer = job
+    t = Tokenizer(tokenizer)
+    return [File(r, t) for r in shards.read(name)]
+
+
+def load(names, tokenizer, workers=12):
+    """Shards -> [File], repository after repository"""
+    if workers < 2 or len(names) < 2:
+        return [f for n in names for f in _load((n, tokenizer))]
+    with ProcessPoolExecutor(workers) as pool:
+        return [f for part in pool.map(_load, [(n, tokenizer) for n in names]) for f in part]
+
+
+class Piece:
+    """A segment as it stands in a sequence: tokens, block starts, and where the bytes of the file went."""
+
+    def __init__(self, file, s, e, remove=()):
+        """remove: token ranges of the file that are left out"""
+        keep = np.ones(e - s, bool)
+        for a, b in remove:
+            keep[max(0, a - s):max(0, b - s)] = False
+        h = len(file.header)
+        self.place = np.concatenate([[0], np.cumsum(keep)]) + h      # token of the file - s -> token here
+        self.tokens = np.concatenate([file.header, file.ids[s:e][keep]])
+        self.file, self.s, self.e, self.hidden = file, s, e, []
+        gone = {a for a, _ in remove}
+        self.marks = set()
+        for with_doc, without in file.bounds:
+            if with_doc < 0 and without < 0:
+                continue
+            t = file.token(with_doc) if with_doc >= 0 else -1
+            if t in gone:
+                t = file.token(without) if without >= 0 else -1
+            if s <= t < e:
+                self.marks.add(int(self.place[t - s]))
+
+    def hide(self, ids, own_block, rng):
+        """Puts a line at the start of a random line; self.hidden[-1] says where, [first token, last token]."""
+        h, n = len(self.file.header), len(ids)
+        ends = np.flatnonzero(np.isin(self.tokens[h:-1], Piece.newlines)) + h + 1
+        at = int(rng.choice(ends.tolist() or [h]))
+        self.tokens = np.concatenate([self.tokens[:at], np.array(ids, self.tokens.dtype), self.tokens[at:]])
+        self.place = np.where(self.place >= at, self.place + n, self.place)
+        self.marks = {m + n if m >= at else m for m in self.marks}
+        if own_block:
+            self.marks |= {at, at + n}
+        self.hidden = [[a + n, b + n] if a >= at else [a, b] for a, b in self.hidden] + [[at, at + n - 1]]
+
+    def finish(self, room=10**9):
+        """Cuts to `room` tokens and into blocks; last."""
+        self.tokens = self.tokens[:room]
+        self.n = len(self.tokens)
+        self.starts = cut_blocks(self.n, self.marks)
+        self.block = np.zeros(self.n, np.int32)
+        self.block[self.starts[1:]] = 1
+        self.block = np.cumsum(self.block)
+        return self
+
+    newlines = None                              # ids of tokens that end a line: learn_newlines()
+
+    def at(self, byte, end=False):
+        """The block here of a byte of the file, or -1 if it is not here"""
+        t = self.file.token(byte) - self.s
+        if not 0 <= t < self.e - self.s:
+            return -1
+        p = int(self.place[t])
+        return int(self.block[min(p, self.n - 1)]) if p < self.n or end else -1
+
+
+def learn_newlines(tok):
+    probe = [tok.ids(t) for t in ("x\ny", "x\n\ny", "x\n\n\ny", ";\n", "{\n", "}\n", ")\n", ",\n", " {\n", ");\n", ":\n", "();\n", "*/\n", " \n", "\t\n")]
+    Piece.newlines = np.array(sorted({i for ids in probe for i in ids if tok.decode([i]).endswith("\n")}), np.uint16)
+
+
+def comment_ranges(f, s, e, rng, share):
+    """-> token ranges of the comments of some definitions of a segment, and the numbers of those definitions"""
+    ranges, gone = [], set()
+    low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
+    for i, d in enumerate(f.defs):
+        if d[DOC1] > d[DOC0] and low <= d[DOC0] and d[DOC1] <= high and low <= d[START] < high and rng.random() < share:
+            a, b = (line_start(f.data, d[DOC0]), line_start(f.data, d[START])) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1])
+            if b <= d[DOC0] or (d[DOC1] <= d[START] and f.data[d[DOC1]:b].strip() and b - d[DOC1] > 200):
+                b = d[DOC1]
+            a, b = f.token(a), f.token(b)
+            if s <= a < b <= e:
+                ranges.append((a, b))
+                gone.add(i)
+    return ranges, gone
+
+
+class Builder:
+    """Makes groups of sequences. shape: L tokens a sequence, the first LC of them context; NB blocks; NQ questions at most."""
+
+    def __init__(self, files, tokenizer, rng, L=32768, LC=24576, NB=1024, NQ=320, strip=0.6, repository=0.6):
+        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository = files, rng, L, LC, NB, NQ, strip, repository
+        self.tok = Tokenizer(tokenizer)
+        self.segments, self.repos = [], {}
+        for i, f in enumerate(files):
+            for s, e in f.segments:
+                self.repos.setdefault(f.repo, []).append(len(self.segments))
+                self.segments.append((i, s, e))
+        self.names = sorted(self.repos)
+        self.weights = [len(self.repos[r]) ** 0.75 for r in self.names]
+        learn_newlines(self.tok)
+
+    def runs(self, budget):
+        """Yields segment numbers: runs of neighbours of one repository, without repeating, then of others."""
+        rng = self.rng
+        while True:
+            if rng.random() < self.repository:
+                mine = self.repos[rng.choices(self.names, self.weights)[0]]
+                step = 6
+                order = list(range(0, len(mine), step))
+                rng.shuffle(order)
+                for o in order[:max(1, budget // (step * 1000))]:
+                    yield from mine[o:o + step]
+            else:
+                for _ in range(8):
+                    first = rng.randrange(len(self.segments))
+                    for k in range(first, min(first + rng.choice((2, 4, 8, 12)), len(self.segments))):
+                        yield k
+
+    def removals(self, f, s, e):
+        """-> what is taken out of a segment: token ranges; documented definitions whose comment goes; inner comments that go"""
+        rng, inner = self.rng, []
+        ranges, gone = comment_ranges(f, s, e, rng, self.strip)
+        low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
+        pattern = INNER["hash" if f.lang in ("python", "ruby", "bash") else "dash" if f.lang == "lua" else "slash"]
+        functions = [(d[START], d[END], i) for i, d in enumerate(f.defs) if d[KIND] in ("function", "method") and d[END] > low and d[START] < high]
+        if functions:
+            first = [x[0] for x in functions]
+            for m in pattern.finditer(f.data, low, high):
+                k = bisect.bisect_right(first, m.start()) - 1
+                if k < 0 or m.start() >= functions[k][1] or m.end() - m.start() > 600 or rng.random() < 0.4:
+                    continue
+                a, b = f.token(m.start()), f.token(m.end())
+                if s <= a < b <= e and not any(a < y and x < b for x, y in ranges):
+                    told = docs.sentences(m.group(0).decode("utf-8", "replace"), "", 1)
+                    if told and len(told[0]) >= 18:
+                        ranges.append((a, b))
+                        inner.append((m.end(), functions[k][2], told[0]))
+        return ranges, gone, inner
+
+    def group(self, n):
+        """-> a dictionary of arrays, n sequences that belong together"""
+        source, seen, made = self.runs(n * self.LC), set(), []
+        for _ in range(n):
+            made.append(self.sequence(source, seen))
+        return {k: np.stack([m[k] for m in made]) for k in made[0]}
+
+    def sequence(self, source, seen):
+        rng, L, LC, NB, NQ = self.rng, self.L, self.LC, self.NB, self.NQ
+        o = dict(T=np.zeros(L, np.int32), y=np.zeros(L, np.int32), w=np.zeros(L, np.float32), seg=np.full(L, -1, np.int32), pos=np.zeros(L, np.int32), blk=np.full(L, NB - 1, np.int32),
+                 gold=np.full((NQ, GOLD), -1, np.int32), apos=np.full(NQ, -1, np.int32), qof=np.full(L - LC, -1, np.int32), qtype=np.zeros(NQ, np.int32),
+                 qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
+        p = nseg = nb = misses = 0
+        pieces, needles, used = [], [], set()
+        tasks = [list(Qs.task(rng.choice(Qs.TASKS), rng, used)) + [[]] for _ in range(4)]
+        waiting = [(t, i) for t in tasks for i in range(len(t[0]))]
+        rng.shuffle(waiting)
+        while p < LC - 200 and nb < NB - 60 and misses < 400:
+            k = next(source)
+            if k in seen and misses < 300:
+                misses += 1
+                continue
+            fi, s, e = self.segments[k]
+            f = self.files[fi]
+            ranges, gone, inner = self.removals(f, s, e)
+            insert = hides = None
+            if waiting and rng.random() < 0.55:
+                hides = waiting.pop()
+                insert = (self.tok.ids(MARKS.get(f.lang, "// ") + hides[0][0][hides[1]] + "\n"), rng.random() < 0.3)
+            elif rng.random() < 0.15:
+                key, value = Qs.needle(rng, used)
+                used.add(key)
+                text = rng.choice(Qs.NEEDLE_TEXT).format(k=key, v=value, u=re.sub(r"\W", "_", key).upper())
+                insert = (self.tok.ids((MARKS.get(f.lang, "// ") if not text.startswith("#define") else "") + text + "\n"), rng.random() < 0.5)
+            piece = Piece(f, s, e, ranges)
+            if insert:
+                piece.hide(*insert, rng)
+            piece.finish(LC - p)
+            if piece.n < 16:
+                misses += 1
+                continue
+            if len(piece.starts) > NB - 2 - nb:
+                break
+            seen.add(k)
+            n = piece.n
+            o["T"][p:p + n], o["seg"][p:p + n], o["pos"][p:p + n], o["blk"][p:p + n] = piece.tokens, nseg, np.arange(n), nb + piece.block
+            o["w"][p:p + n - 1] = 1
+            o["bkey"][nb:nb + len(piece.starts), 0] = f.key
+            if piece.hidden and piece.hidden[0][1] < n:
+                place = sorted({nb + int(piece.block[t]) for t in piece.hidden[0]})
+                if hides:
+                    hides[0][4].append((hides[1], place))
+                else:
+                    needles.append((key, value, place))
+            pieces.append((piece, nb, gone, inner))
+            nb += len(piece.starts)
+            p += n
+            nseg += 1
+        self.questions(o, pieces, needles, [t for t in tasks if len(t[4]) == len(t[0])], nseg)
+        o["y"][:-1] = o["T"][1:]
+        return o
+
+    def targets(self, o, pieces):
+        """What can be asked about: definitions, inner comments, strings and calls of a sequence's context"""
+        rng, defs, inner, strings, calls, names = self.rng, [], [], [], {}, {}
+        for piece, nb, gone, comments in pieces:
+            f, s, e = piece.file, piece.s, piece.e
+            low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
+            blocks = {}
+            for i, d in enumerate(f.defs):
+                if not low <= d[START] < high:
+                    continue
+                b0, b1 = piece.at(d[START]), piece.at(min(d[END], high) - 1, True)
+                if b0 < 0 or b1 < b0:
+                    continue
+                blocks[i] = (nb + b0, nb + b1)
+                name = f.name(d)
+                hidden = i in gone
+                item = (f, d, name, nb + b0, nb + b1, d[DOC1] > d[DOC0], hidden)
+                defs.append(item)
+                names.setdefault(name, []).append(item)
+                key = o["bkey"][nb + b0]
+                key[1 if not key[1] else 2] = number(name.encode())
+                if d[DOC1] > d[DOC0]:
+                    key[3] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
+            for end, i, told in comments:
+                at = piece.at(end)
+                if at >= 0 and i in blocks:
+                    b0, b1 = blocks[i]
+                    at += nb
+                    inner.append((f, f.defs[i], told, list(range(b0, b1 + 1)) if b1 - b0 < GOLD else list(range(max(b0, at - 2), min(b1, at + GOLD - 3) + 1))))
+            for m in LITERAL.finditer(f.data, low, high):
+                if rng.random() < 0.5:
+                    b = piece.at(m.start())
+                    if b >= 0:
+                        strings.append((f, (m.group(1) or m.group(2)).decode("utf-8", "replace"), sorted({nb + b, nb + max(b, piece.at(m.end() - 1, True))})))
+            starts = [(d[START], d[END], f.name(d)) for d in f.defs if d[KIND] in ("function", "method") and low <= d[START] < high]
+            first = [x[0] for x in starts]
+            declared = {d[NAME0] for d in f.defs}
+            for m in CALL.finditer(f.data, low, high):
+                if m.start(1) in declared:
+                    continue
+                k = bisect.bisect_right(first, m.start()) - 1
+                b = piece.at(m.start())
+                if b >= 0 and k >= 0 and m.start() < starts[k][1]:
+                    calls.setdefault(m.group(1).decode(), []).append((nb + b, starts[k][2]))
+        return defs, inner, strings, calls, names
+
+    def absent(self, repos, names):
+        """A question about a definition of another repository"""
+        rng = self.rng
+        for _ in range(20):
+            f = rng.choice(self.files)
+            if f.repo in repos or not f.defs:
+                continue
+            d = rng.choice(f.defs)
+            name = f.name(d)
+            if name in names or not Qs.GOOD_NAME.match(name) or name.lower() in Qs.DULL:
+                continue
+            key = [f.key, number(name.encode()), -1]
+            if d[DOC1] > d[DOC0] and rng.random() < 0.5:
+                told = docs.sentences(f.data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), name, 1)
+                if told and len(told[0]) > 30:
+                    key[2] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
+                    return Qs.meaning(told[0], d[KIND], rng), key
+            return Qs.named(name, "", d[KIND], rng), key
+        return None, None
+
+    def questions(self, o, pieces, needles, tasks, nseg):
+        rng, L, LC = self.rng, self.L, self.LC
+        defs, inner, strings, calls, names = self.targets(o, pieces)
+        repos = {piece.file.repo for piece, _, _, _ in pieces}
+        called = [n for n in calls if n in names and len(calls[n]) <= 8 and len(names[n]) <= 2]
+        told, lines_of = {}, {}
+        for x in defs:
+            if x[5] and Qs.GOOD_NAME.match(x[2]):
+                lines_of[id(x)] = docs.sentences(x[0].data[x[1][DOC0]:x[1][DOC1]].decode("utf-8", "replace"), x[2])
+                if x[6]:
+                    told[id(x)] = [t for t in lines_of[id(x)] if x[2].lower() not in t.lower()]
+        hidden = [x for x in defs if told.get(id(x))]
+        documented = [x for x in defs if lines_of.get(id(x)) and not x[6]]
+        types, shares = list(SHARE), list(SHARE.values())
+        p, qi, asked = LC, 0, {}
+        for _ in range(6 * self.NQ):
+            if qi >= self.NQ or not defs:
+                break
+            kind = rng.choices(types, shares)[0]
+            question = answer = None
+            gold, key = [], [-1, -1, -1]
+            if kind == "needle":
+                if not needles:
+                    continue
+                k, answer, gold = rng.choice(needles)
+                question, answer = rng.choice(Qs.NEEDLE_ASK).format(k=k), " " + answer
+            elif kind == "task":
+                if not tasks:
+                    continue
+                _, question, words, matters, places = tasks[rng.randrange(len(tasks))]
+                answer, gold = " " + ", ".join(words), sorted({b for i, place in places if matters[i] for b in place})
+            elif kind == "absent":
+                question, key = self.absent(repos, names)
+                answer = Qs.NOT_HERE
+            elif kind == "inner":
+                if not inner:
+                    continue
+                f, d, text, gold = rng.choice(inner)
+                question, key = Qs.meaning(text, "code", rng), [f.key, number(f.name(d).encode()), -1]
+                answer = f.ids[f.token(d[START]):f.token(d[END] - 1) + 1][:24].tolist()
+            elif kind == "message":
+                if not strings:
+                    continue
+                f, text, gold = rng.choice(strings)
+                question, key = Qs.message(text, rng), [f.key, -1, -1]
+                answer = " " + f.path.rsplit("/", 1)[-1]
+            elif kind == "callers":
+                if not called:
+                    continue
+                name = rng.choice(called)
+                gold = sorted({b for b, _ in calls[name]})
+                question, key = rng.choice(Qs.CALLERS).format(n=name), [-1, number(name.encode()), -1]
+                answer = " " + ", ".join(dict.fromkeys(c for _, c in calls[name] if c != name))
+                if len(answer) < 4 or len(answer) > 120:
+                    continue
+            else:
+                pool = hidden if kind == "meaning" else documented if kind == "explain" else defs
+                if not pool:
+                    continue
+                item = rng.choice(pool)
+                f, d, name, b0, b1, _, _ = item
+                if not Qs.GOOD_NAME.match(name) or asked.get((kind, b0, name), 0) >= (4 if kind == "meaning" else 2):
+                    continue
+                asked[kind, b0, name] = asked.get((kind, b0, name), 0) + 1
+                everyone = names[name]
+                wide = b1 - b0 < GOLD or d[KIND] in ("function", "method")
+                gold = list(range(b0, min(b1, b0 + (GOLD - 1 if wide else 2)) + 1))
+                key = [f.key, number(name.encode()), -1]
+                answer = f.ids[f.token(d[START]):f.token(max(d[START], min(d[END], d[HEAD] + 60)) - 1) + 1][:32].tolist()
+                if kind in ("meaning", "explain"):
+                    lines = told[id(item)] if kind == "meaning" else lines_of[id(item)]
+                    key[2] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
+                if kind == "meaning":
+                    text = lines[0] if rng.random() < 0.7 else rng.choice(lines) if rng.random() < 0.7 else " ".join(lines[:2])
+                    question = Qs.meaning(text, d[KIND], rng)
+                elif kind == "explain":
+                    if len(everyone) > 1:
+                        continue
+                    question, answer = rng.choice(Qs.EXPLAIN).format(n=name, k=d[KIND]), " " + lines[0]
+                elif kind == "named":
+                    if len(everyone) > 3:
+                        continue
+                    gold = sorted({b for x in everyone for b in range(x[3], min(x[4], x[3] + 2) + 1)})
+                    parent = f.name(f.defs[d[PARENT]]) if 0 <= d[PARENT] < len(f.defs) else ""
+                    question = Qs.named(name, parent, d[KIND], rng)
+                else:
+                    if name.lower() in Qs.DULL or len(everyone) > 3:
+                        continue
+                    gold = sorted({b for x in everyone for b in range(x[3], min(x[4], x[3] + 2) + 1)})
+                    question = Qs.by_words(name, d[KIND], rng)
+            if not question or not (gold or kind == "absent"):
+                continue
+            ids = [C.Q] + self.tok.ids(question)[:96] + [C.A]
+            tail = []
+            if rng.random() < ANSWERED[kind]:
+                tail = (self.tok.ids(answer) if isinstance(answer, str) else answer)[:48] + [C.EOS]
+            n = len(ids) + len(tail)
+            if p + n > L:
+                break
+            a = p + len(ids) - 1
+            o["T"][p:p + n], o["seg"][p:p + n], o["pos"][p:p + n] = ids + tail, nseg, np.arange(n)
+            if tail:
+                o["w"][a:p + n - 1] = 1.5 if kind == "explain" else 3
+                if kind != "absent":
+                    o["qof"][a - LC:p + n - LC - 1] = qi
+            if len(gold) > GOLD:
+                gold = sorted(rng.sample(gold, GOLD))
+            o["apos"][qi], o["qtype"][qi], o["qkey"][qi] = a, TYPES.index(kind), key
+            o["gold"][qi, :len(gold)] = gold
+            qi += 1
+            p += n
+            nseg += 1

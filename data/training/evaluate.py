@@ -1,0 +1,324 @@
+"""The evaluation sets on held-out repositories, with 95 % intervals, beside BM25 over chunks of 50 lines.
+
+    python3 evaluate.py MODEL PACKS OUT.json [--sets redis,flask,...] [--tokens 32e6] [--n 400] [--dense 2e5] [--seconds 500]
+
+PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
+and only those are asked for by their sentence. Ranking: the sum over the global layers of the softmax over the selected blocks of
+landmark score times temperature; a block counts as right when it holds a part of the right definition. Fixed seeds."""
+import argparse, collections, json, math, os, random, re, sqlite3, time
+import numpy as np
+import torch
+import controls as C, data as D, docs, questions as Qs, runner
+
+START = time.time()
+SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
+LEVELS = (131072, 1048576, 4194304, 10485760, 31457280)
+WORD = re.compile(r"\w+")
+
+
+def log(*a):
+    print("[%5.0fs]" % (time.time() - START), *a, flush=True)
+
+
+def interval(k, n):
+    """Wilson's 95 % interval -> "91.2 (88.0-93.7)" in per cent"""
+    if not n:
+        return "-"
+    z, p = 1.96, k / n
+    mid, half, d = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)), 1 + z * z / n
+    return "%.1f (%.1f-%.1f)" % (100 * p, 100 * (mid - half) / d, 100 * (mid + half) / d)
+
+
+class Repository:
+    """A pack laid out as a context: segments, questions of each set with the blocks that are right"""
+
+    def __init__(self, files, tok, most, seed, hidden=0.5, needles=64, tasks=24, order_seed=7):
+        rng, self.tok = random.Random(seed), tok
+        order = list(files)
+        random.Random(order_seed).shuffle(order)
+        cuts = [(f, s, e) for f in order for s, e in f.segments]
+        lengths = np.cumsum([0] + [e - s + len(f.header) for f, s, e in cuts])
+        self.levels = [l for l in LEVELS if l <= min(lengths[-1], most)] + [int(min(lengths[-1], most))]
+        insert, self.tasks, used = {}, [], set()
+        for level in self.levels[:-1] if len(self.levels) > 1 and self.levels[-1] < 1.3 * self.levels[-2] else self.levels:
+            last = max(2, int(np.searchsorted(lengths, level * 0.97)) - 1)
+            for kind in ("needle",) * min(needles, level // 1024) + Qs.TASKS * min(tasks, level // 5000):
+                lines, question, words, matters = Qs.task("single" if kind == "needle" else kind, rng, used)
+                for i, text in enumerate(lines):
+                    insert.setdefault(rng.randrange(last), []).append((text, len(self.tasks), i))
+                self.tasks.append({"level": level, "kind": kind, "question": question, "words": words, "matters": matters, "blocks": {}})
+        self.segments, self.defs, self.calls = [], [], {}
+        nb = total = 0
+        for j, (f, s, e) in enumerate(cuts):
+            ranges, gone = D.comment_ranges(f, s, e, rng, hidden)
+            piece = D.Piece(f, s, e, ranges)
+            for text, _, _ in insert.get(j, ()):
+                piece.hide(tok.ids(D.MARKS.get(f.lang, "// ") + text + "\n"), False, rng)
+            piece.finish()
+            for (_, task, i), at in zip(insert.get(j, ()), piece.hidden):
+                self.tasks[task]["blocks"][i] = {nb + int(piece.block[t]) for t in at}
+            low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
+            functions = []
+            for i, d in enumerate(f.defs):
+                if low <= d[D.START] < high:
+                    b0, b1 = piece.at(d[D.START]), piece.at(min(d[D.END], high) - 1, True)
+                    if b0 >= 0 and b1 >= b0:
+                        self.defs.append(dict(name=f.name(d), kind=d[D.KIND], blocks=(nb + b0, nb + b1), hidden=i in gone, file=f, d=d))
+                        if d[D.KIND] in ("function", "method"):
+                            functions.append((d[D.START], d[D.END]))
+            declared = {d[D.NAME0] for d in f.defs}
+            for m in D.CALL.finditer(f.data, low, high):
+                if m.start(1) not in declared and any(a <= m.start() < b for a, b in functions):
+                    b = piece.at(m.start())
+                    if b >= 0:
+                        self.calls.setdefault(m.group(1).decode(), set()).add(nb + b)
+            self.segments.append((piece.tokens, piece.starts))
+            nb += len(piece.starts)
+            total += piece.n
+            if total >= most:
+                break
+        self.names = collections.Counter(x["name"] for x in self.defs)
+        self.tasks = [t for t in self.tasks if len(t["blocks"]) == len(t["matters"])]
+
+    def questions(self, n, seed):
+        """-> {set: [(question, right blocks, definition)]}"""
+        rng = random.Random(seed)
+        functions = [x for x in self.defs if x["kind"] in ("function", "method")]
+        named = [x for x in functions if self.names[x["name"]] == 1 and Qs.GOOD_NAME.match(x["name"])]
+        told = []
+        for x in functions:
+            if x["hidden"]:
+                f, d = x["file"], x["d"]
+                lines = docs.sentences(f.data[d[D.DOC0]:d[D.DOC1]].decode("utf-8", "replace"), x["name"], 1)
+                if lines and len(lines[0]) >= 16 and x["name"].lower() not in lines[0].lower():
+                    told.append((lines[0], x))
+        called = [(k, v) for k, v in self.calls.items() if self.names.get(k) == 1 and len(v) <= 8]
+        for row in (named, told, called):
+            rng.shuffle(row)
+        whole = lambda x: set(range(x["blocks"][0], x["blocks"][1] + 1))
+        return {"named": [("Where is `%s` defined?" % x["name"], whole(x), x) for x in named],
+                "meaning": [(t, whole(x), x) for t, x in told],
+                "callers": [("Who calls `%s`?" % k, v, None) for k, v in called]}
+
+
+def rank(info, i):
+    """Blocks of question i, best first: by landmarks, and by the mass of the upper layers"""
+    by, mass = collections.Counter(), collections.Counter()
+    for g, (blocks, scores, m, _) in enumerate(info):
+        for b, w, x in zip(blocks[i].tolist(), scores[i].softmax(-1).tolist(), m[i].tolist()):
+            by[b] += w
+            if g:
+                mass[b] += x
+    return [b for b, _ in by.most_common()], [b for b, _ in mass.most_common()]
+
+
+def retrieve(run, s, rows, upto, n, size=32):
+    """-> counts over the first n questions whose blocks lie in the first `upto`"""
+    rows = [r for r in rows if max(r[1]) < upto][:n]
+    c = collections.Counter(n=len(rows))
+    for at in range(0, len(rows), size):
+        part = rows[at:at + size]
+        _, info = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q, _, _ in part], s, upto)
+        for i, (_, right, _) in enumerate(part):
+            by, mass = rank(info, i)
+            c["first"] += by[0] in right
+            c["five"] += any(b in right for b in by[:5])
+            c["sixteen"] += any(b in right for b in by[:16])
+            c["selected"] += any(b in right for b in by)
+            c["mass first"] += mass[0] in right
+            c["said absent"] += sum(x[3][i].item() for x in info) < 0
+    return c
+
+
+def absent(run, s, questions, upto, size=32):
+    told = 0
+    for at in range(0, len(questions), size):
+        part = questions[at:at + size]
+        _, info = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in part], s, upto)
+        told += sum(sum(x[3][i].item() for x in info) < 0 for i in range(len(part)))
+    return {"n": len(questions), "recognised": told}
+
+
+def solve(run, s, tasks, upto, how, size=16):
+    """Synthetic tasks -> {kind: n, share of the expected words, all words exact, right block selected}"""
+    out = {}
+    for kind in sorted({t["kind"] for t in tasks}):
+        mine = [t for t in tasks if t["kind"] == kind]
+        c = collections.Counter(n=len(mine))
+        for at in range(0, len(mine), size):
+            part = mine[at:at + size]
+            prompts = [[C.Q] + run.tok.ids(t["question"])[:96] + [C.A] for t in part]
+            if how == "sparse":
+                _, info = run.forward(prompts, s, upto)
+                for i, t in enumerate(part):
+                    found = set(rank(info, i)[0])
+                    need = [t["blocks"][k] for k, m in enumerate(t["matters"]) if m]
+                    c["selected"] += sum(bool(found & b) for b in need) / len(need)
+            for t, ids in zip(part, run.answer(prompts, s, 10 if max(len(t["words"]) for t in part) == 1 else 48, upto, how)):
+                text = run.tok.decode(ids)
+                hit = sum(w in text for w in t["words"]) / len(t["words"])
+                c["share"] += hit
+                c["exact"] += hit == 1
+        out[kind] = dict(c)
+    return out
+
+
+class Bm25:
+    """SQLite's FTS5 over 50-line chunks, every 40 lines, of the same files; comments that are asked for are blanked out"""
+
+    def __init__(self, repository):
+        self.db = sqlite3.connect(":memory:")
+        self.db.execute("create virtual table c using fts5(t, tokenize=\"unicode61 tokenchars '_'\")")
+        self.place = []
+        gone = collections.defaultdict(list)
+        files = {}
+        for x in repository.defs:
+            files[id(x["file"])] = x["file"]
+            if x["hidden"]:
+                gone[id(x["file"])].append((x["d"][D.DOC0], x["d"][D.DOC1]))
+        for key, f in files.items():
+            text = bytearray(f.data)
+            for a, b in gone[key]:
+                text[a:b] = re.sub(rb"[^\n]", b" ", f.data[a:b])
+            lines = bytes(text).split(b"\n")
+            starts = np.cumsum([0] + [len(l) + 1 for l in lines])
+            for i in range(0, len(lines), 40):
+                self.place.append((key, int(starts[i]), int(starts[min(i + 50, len(lines))])))
+                self.db.execute("insert into c(rowid, t) values (?, ?)", (len(self.place) - 1, f.path + "\n" + b"\n".join(lines[i:i + 50]).decode("utf-8", "replace")))
+
+    def ask(self, rows, n):
+        c = collections.Counter()
+        for q, _, x in rows[:n]:
+            words = [w for w in dict.fromkeys(WORD.findall(q)) if len(w) > 1]
+            if not words or x is None:
+                continue
+            c["n"] += 1
+            found = self.db.execute("select rowid from c where c match ? order by bm25(c) limit 16", (" OR ".join('"%s"' % w for w in words),)).fetchall()
+            hit = [self.place[r][0] == id(x["file"]) and self.place[r][1] <= x["d"][D.START] < self.place[r][2] for r, in found]
+            c["first"] += any(hit[:1])
+            c["five"] += any(hit[:5])
+            c["sixteen"] += any(hit)
+        return c
+
+
+def by_hand(run, folder, files, log):
+    """The questions written by hand, each asked of its own repository with all comments left in -> counts"""
+    c, repositories, missing = collections.Counter(), collections.defaultdict(list), []
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), encoding="utf-8") as f:
+            for line in f:
+                repositories[json.loads(line)["repo"]].append(json.loads(line))
+    for repo, rows in repositories.items():
+        mine = [f for f in files if f.repo == repo]
+        if not mine:
+            missing.append(repo)
+            continue
+        r = Repository(mine, run.tok, 1e9, 1, hidden=0, needles=0, tasks=0)
+        s, asked = run.encode(r.segments), []
+        for q in rows:
+            right = {b for x in r.defs if x["file"].path == q["path"] and re.split(r"::|\.", x["name"])[-1] == q["name"] and x["kind"] in ("function", "method") for b in range(x["blocks"][0], x["blocks"][1] + 1)}
+            if right:
+                asked.append((q["question"], right, None))
+            else:
+                missing.append(q["path"] + " " + q["name"])
+        c.update(retrieve(run, s, asked, s.blocks, len(asked)))
+    log("by hand; not found in the packs:", missing)
+    return c
+
+
+def shown(c):
+    return {k: v if k == "n" else interval(v, c["n"]) for k, v in c.items()}
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("model"); ap.add_argument("packs"); ap.add_argument("out")
+    ap.add_argument("--sets", default="flask,redis")
+    ap.add_argument("--tokens", type=float, default=32e6)
+    ap.add_argument("--n", type=int, default=400)
+    ap.add_argument("--dense", type=float, default=2e5, help="the synthetic tasks also with dense attention up to this length")
+    ap.add_argument("--seconds", type=float, default=500)
+    ap.add_argument("--contexts", type=int, default=16, help="how many small contexts")
+    ap.add_argument("--no-bm25", action="store_true")
+    a = ap.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = device.type == "cuda"
+    model = runner.open_model(a.model, device, torch.bfloat16 if gpu else torch.float32)
+    run = runner.Runner(model, *((8, 32768) if gpu else (1, 3072)))
+    tokenizer = os.path.join(a.model, "tokenizer.json")
+    run.tok = D.Tokenizer(tokenizer)
+    D.learn_newlines(run.tok)
+    results, repositories = {}, {}
+    for name in a.sets.split(","):
+        shards = [os.path.join(a.packs, f) for f in sorted(os.listdir(a.packs)) if re.fullmatch(re.escape(name) + r"(-[0-9]+)?\.jsonl\.xz", f)]
+        repositories[name] = D.load(shards, tokenizer, 12 if gpu else 1)
+    if "questions" in repositories:
+        c = by_hand(run, os.path.join(os.path.dirname(os.path.abspath(__file__)), "questions"), repositories["questions"], log)
+        results["by hand"] = shown(c)
+        log("by hand", json.dumps(shown(c)))
+        with open(a.out, "w") as f:
+            json.dump(results, f, indent=1)
+    for name, files in repositories.items():
+        if name == "questions":
+            continue
+        r = Repository(files, run.tok, a.tokens, 11)
+        t = time.time()
+        s = run.encode(r.segments)
+        if gpu:
+            torch.cuda.synchronize()
+        log(name, "files", len(files), "tokens", s.tokens, "blocks", s.blocks, "encoded in %.1f s" % (time.time() - t), "definitions", len(r.defs))
+        rows = r.questions(a.n, 1)
+        others = [f for k, fs in repositories.items() if k != name for f in fs if not any(f.repo == g.repo for g in files)]
+        rng, strange = random.Random(5), []
+        while others and len(strange) < a.n:
+            f = rng.choice(others)
+            if f.defs:
+                d = rng.choice(f.defs)
+                if Qs.GOOD_NAME.match(f.name(d)) and f.name(d) not in r.names and f.name(d).lower() not in Qs.DULL:
+                    strange.append("Where is `%s` defined?" % f.name(d))
+        if not a.no_bm25:
+            index = Bm25(r)
+            for kind in ("named", "meaning"):
+                c = index.ask(rows[kind], a.n)
+                results["%s bm25 %s" % (name, kind)] = shown(c)
+                log(name, "BM25", kind, json.dumps(shown(c)))
+        starts = s.start.cpu().numpy()
+        for level in SMALL:
+            sums = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
+            for i in range(a.contexts):
+                small = Repository(files, run.tok, level, 100 + i, needles=64, tasks=2, order_seed=100 + i)
+                encoded = run.encode(small.segments)
+                for how in ("sparse", "dense", "window"):
+                    for kind, c in solve(run, encoded, small.tasks, encoded.blocks, how).items():
+                        sums[how][kind].update(c)
+            results["%s %d" % (name, level)] = {how: {k: shown(c) for k, c in kinds.items()} for how, kinds in sums.items()}
+            for how, v in results["%s %d" % (name, level)].items():
+                log(name, level, how, json.dumps(v))
+        for level in dict.fromkeys(min(l, s.tokens) for l in r.levels):
+            if time.time() - START > a.seconds:
+                log("no time left for", name, level)
+                break
+            upto = max(1, int(np.searchsorted(starts, level, side="right")) - 1)
+            tasks = [t for t in r.tasks if min(t["level"], s.tokens) == level and max(max(b) for b in t["blocks"].values()) < upto]
+            out = {}
+            if level > 100000 or level == r.levels[-1]:
+                for kind, q in rows.items():
+                    out[kind] = shown(retrieve(run, s, q, upto, a.n))
+                out["absent"] = shown(absent(run, s, strange, upto))
+            for how in ("sparse", "dense"):
+                if tasks and (how == "sparse" or (how == "dense" and level <= a.dense)):
+                    out[how] = {k: shown(v) for k, v in solve(run, s, tasks, upto, how).items()}
+            results["%s %d" % (name, level)] = out
+            for k, v in out.items():
+                log(name, "%.3fM" % (level / 1e6), k, json.dumps(v))
+            with open(a.out, "w") as f:
+                json.dump(results, f, indent=1)
+        for kind in ("named", "meaning"):                        # a few to read
+            for q, right, x in rows[kind][:4]:
+                p = [C.Q] + run.tok.ids(q)[:96] + [C.A]
+                log("Q:", q, "| right:", x["name"], x["file"].path, "| A:", repr(run.tok.decode(run.answer([p], s, 28)[0])))
+        del s
+
+
+if __name__ == "__main__":
+    main()

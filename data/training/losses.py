@@ -1,0 +1,90 @@
+"""What the model is trained for, beside the next token: that landmarks, and attention, find the right blocks."""
+import torch, torch.nn.functional as F
+
+LOW = -1e4
+
+
+def language(hidden, emb, y, w):
+    """Weighted cross entropy of the next token with soft-capped logits -> loss, [n] per token"""
+    logits = 20 * torch.tanh(F.linear(hidden, emb.to(hidden.dtype)).float() / 20)
+    ce = F.cross_entropy(logits, y, reduction="none")
+    return (ce * w).sum() / w.sum().clamp(min=1), ce
+
+
+def same(qkey, bkey):
+    """[n, 3] file, name, comment; [m, 4] file, name, name, comment -> [n, m]: may the block answer the question though it is not marked so?"""
+    return (qkey[:, 0:1] == bkey[:, 0]) | (qkey[:, 1:2] == bkey[:, 1]) | (qkey[:, 1:2] == bkey[:, 2]) | (qkey[:, 2:3] == bkey[:, 3])
+
+
+def same_name(qkey, bkey):
+    return (qkey[:, 1:2] == bkey[:, 1]) | (qkey[:, 1:2] == bkey[:, 2]) | (qkey[:, 2:3] == bkey[:, 3])
+
+
+def retrieval(iq, lm, it, null, gold, ap, asked, absent, qkey, bkey, old, old_key, use_old, use_null):
+    """One global layer, all questions at <a>, against the blocks of all sequences of the step, those kept from earlier steps
+    (old [M, didx], old_key [M, 4]), and "not here".
+    iq [B, QL, didx], lm [B, NB, didx], gold [B, NQ, 8], ap [B, NQ] (behind LC), asked/absent [B, NQ], qkey [B, NQ, 3], bkey [B, NB, 4].
+    -> loss of each question [B*NQ] (0 where none), best block right [B*NQ]"""
+    B, NQ = ap.shape
+    N = lm.size(1) - 1
+    t = it.exp().clamp(max=60)
+    qv = torch.gather(iq, 1, ap[..., None].expand(-1, -1, iq.size(-1))).reshape(B * NQ, -1)
+    keys = lm[:, :N].reshape(B * N, -1)
+    live = keys.abs().sum(-1) > 0
+    logits = (qv @ keys.T) * t
+    own = torch.arange(B, device=ap.device)
+    mine = own.repeat_interleave(NQ)[:, None] == own.repeat_interleave(N)[None]
+    qk, bk = qkey.reshape(B * NQ, 3), bkey[:, :N].reshape(B * N, 4)
+    drop = ~live[None] | (~mine & same(qk, bk)) | (mine & same_name(qk, bk))
+    g = gold.reshape(B * NQ, -1)
+    at = (g + own.repeat_interleave(NQ)[:, None] * N).clamp(min=0)
+    at = torch.where(g >= 0, at, at[:, :1])                     # unused places repeat the first, so that they change nothing
+    right = torch.where(g >= 0, logits.gather(1, at), LOW)
+    keep = torch.zeros(logits.shape, dtype=torch.bool, device=ap.device).scatter_(1, at, (g[:, :1] >= 0).expand(-1, g.size(1)))
+    logits = logits.masked_fill(drop & ~keep, LOW)
+    with torch.no_grad():
+        top = logits.argmax(1)
+        hit = ((top[:, None] == at) & (g >= 0)).any(1)
+    every = [torch.logsumexp(logits, 1)]
+    if old is not None:
+        far = (qv @ old.to(qv.dtype).T) * t
+        far = far.masked_fill(~use_old | (old_key[:, 0] == 0)[None] | same(qk, old_key), LOW)
+        every.append(torch.logsumexp(far, 1))
+    best = torch.logsumexp(right, 1)
+    if use_null:
+        nothing = (t * null).expand(B * NQ)
+        every.append(nothing)
+        best = torch.where(absent.reshape(-1), nothing, best)
+    loss = torch.logsumexp(torch.stack(every), 0) - best
+    valid = asked.reshape(-1) & (use_null | ~absent.reshape(-1))
+    return loss * valid, hit & valid, logits.amax(1) if not use_null else (logits.amax(1) - nothing)
+
+
+def answer_tokens(iq, lm, it, gold, qof):
+    """The same at every second token of the answers, against the blocks of the own sequence."""
+    N = lm.size(1) - 1
+    logits = torch.einsum("bqd,bnd->bqn", iq[:, ::2], lm[:, :N]) * it.exp().clamp(max=60)
+    logits = logits.masked_fill((lm[:, None, :N].abs().sum(-1) == 0), LOW)
+    q = qof[:, ::2]
+    g = torch.gather(gold, 1, q.clamp(min=0)[..., None].expand(-1, -1, gold.size(-1)))
+    right = torch.where(g >= 0, logits.gather(2, g.clamp(min=0)), LOW)
+    loss = torch.logsumexp(logits, 2) - torch.logsumexp(right, 2)
+    return (loss * (q >= 0)).sum() / (q >= 0).sum().clamp(min=1)
+
+
+def mass(q, k, blk, gold, asked, none):
+    """The share of the attention at <a> to the context that goes to the right blocks, mean over the heads: -log of it.
+    q [B, H, M, hd], k [B, KV, LC, hd], blk [B, LC], gold [B, M, 8], asked [B, M]; none: the slot of what belongs to no block
+    -> loss, mean share"""
+    B, H, M, hd = q.shape
+    KV = k.size(1)
+    s = torch.einsum("bagmd,bajd->bagmj", q.reshape(B, KV, H // KV, M, hd), k).reshape(B, H, M, -1).float() * hd ** -0.5
+    right = torch.zeros(B, M, k.size(2), dtype=torch.bool, device=q.device)
+    for i in range(gold.size(-1)):
+        g = gold[..., i:i + 1]
+        right = right | ((blk[:, None] == g) & (g >= 0))
+    s = s.masked_fill((blk == none)[:, None, None], LOW)
+    share = (torch.logsumexp(s.masked_fill(~right[:, None], LOW), -1) - torch.logsumexp(s, -1)).exp().mean(1)
+    valid = asked & (gold[..., 0] >= 0)
+    n = valid.sum().clamp(min=1)
+    return (-(share + 1e-6).log() * valid).sum() / n, (share * valid).sum() / n

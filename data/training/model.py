@@ -1,0 +1,168 @@
+"""The model as it is trained: same tensors and arithmetic as the executable specification, packed sequences, bfloat16.
+
+A sequence is LC tokens of context segments, then questions. Every segment attends to itself; questions attend in the global
+layers to the context tokens of the blocks they select. flex_attention does this on a GPU; attend_plain() is the same mask
+on any PyTorch, for checks."""
+import math
+import torch, torch.nn as nn, torch.nn.functional as F
+
+try:
+    from torch.nn.attention.flex_attention import BlockMask, flex_attention
+except ImportError:
+    flex_attention = None
+
+
+def rms(x):
+    return x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1.1920929e-07).to(x.dtype) if not hasattr(F, "rms_norm") else F.rms_norm(x, (x.size(-1),), eps=1.1920929e-07)
+
+
+def rope(x, pos, theta):
+    """x [B, H, L, hd], pos [B, L]"""
+    hd = x.size(-1)
+    f = theta ** (-torch.arange(0, hd, 2, device=x.device, dtype=torch.float32) / hd)
+    a = pos[:, None, :, None].float() * f
+    c, s = a.cos().to(x.dtype), a.sin().to(x.dtype)
+    x1, x2 = x[..., :hd // 2], x[..., hd // 2:]
+    return torch.cat([x1 * c - x2 * s, x2 * c + x1 * s], -1)
+
+
+class Lin(nn.Linear):
+    """float32 weights used in the type of the input"""
+
+    def forward(self, x):
+        return F.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+
+
+class Layer(nn.Module):
+    def __init__(self, c, i):
+        super().__init__()
+        self.c, self.i, self.is_global = c, i, i in c.glob
+        self.n1, self.n2 = nn.Parameter(torch.ones(c.d)), nn.Parameter(torch.ones(c.d))
+        self.wq = Lin(c.d, c.heads * c.hd, bias=False)
+        self.wk, self.wv = Lin(c.d, c.kv * c.hd, bias=False), Lin(c.d, c.kv * c.hd, bias=False)
+        self.wo = Lin(c.heads * c.hd, c.d, bias=False)
+        self.w1, self.w2 = Lin(c.d, 2 * c.ff, bias=False), Lin(c.ff, c.d, bias=False)
+        self.qs, self.ks = nn.Parameter(torch.ones(c.hd)), nn.Parameter(torch.ones(c.hd))
+        if self.is_global:
+            self.iq, self.ik, self.ig = Lin(c.d, c.didx, bias=False), Lin(c.d, c.didx, bias=False), Lin(c.d, 1)
+            self.it = nn.Parameter(torch.tensor(math.log(14.0)))
+
+    def qkv(self, h, pos):
+        c = self.c
+        B, L, _ = h.shape
+        q = self.wq(h).view(B, L, c.heads, c.hd).transpose(1, 2)
+        k = self.wk(h).view(B, L, c.kv, c.hd).transpose(1, 2)
+        v = self.wv(h).view(B, L, c.kv, c.hd).transpose(1, 2)
+        q, k = rms(q) * self.qs.to(q.dtype), rms(k) * self.ks.to(k.dtype)
+        if not self.is_global:
+            q, k = rope(q, pos, c.theta), rope(k, pos, c.theta)
+        return q, k, v
+
+    def landmarks(self, h, blk, NB):
+        """-> [B, NB, didx]: one unit vector a block; zero for slots without tokens"""
+        k, g = self.ik(h).float(), self.ig(h).float().clamp(-8, 8).exp()
+        num = torch.zeros(h.size(0), NB, k.size(-1), device=h.device).scatter_add_(1, blk[..., None].expand(-1, -1, k.size(-1)), k * g)
+        return F.normalize(num, dim=-1)
+
+    def mlp(self, x):
+        a, b = self.w1(rms(x) * self.n2.to(x.dtype)).chunk(2, -1)
+        return x + self.w2(F.silu(a) * b)
+
+
+def attend_plain(q, k, v, ok):
+    """ok [B, L, L]: which keys a query sees"""
+    G = q.size(1) // k.size(1)
+    s = (q @ k.repeat_interleave(G, 1).transpose(-1, -2)).float() * q.size(-1) ** -0.5
+    s = s.masked_fill(~ok[:, None], -1e30).softmax(-1) * ok.any(-1)[:, None, :, None]
+    return s.to(v.dtype) @ v.repeat_interleave(G, 1)
+
+
+class Model(nn.Module):
+    def __init__(self, c, half=torch.bfloat16):
+        super().__init__()
+        self.c, self.half = c, half
+        self.emb = nn.Embedding(c.vocab, c.d)
+        self.layers = nn.ModuleList(Layer(c, i) for i in range(c.layers))
+        self.nf = nn.Parameter(torch.ones(c.d))
+        self.null = nn.Parameter(torch.full((len(c.glob),), 0.3))      # score of "not in this repository", on the scale of landmark scores
+        nn.init.normal_(self.emb.weight, std=0.02)
+        for l in self.layers:
+            for m in (l.wq, l.wk, l.wv, l.w1):
+                nn.init.normal_(m.weight, std=0.5 * c.d ** -0.5)
+            nn.init.zeros_(l.wo.weight)
+            nn.init.zeros_(l.w2.weight)
+            if l.is_global:
+                for m in (l.iq, l.ik):
+                    nn.init.normal_(m.weight, std=c.d ** -0.5)
+                nn.init.zeros_(l.ig.weight)
+                nn.init.zeros_(l.ig.bias)
+
+    def forward(self, T, pos, blk, ap, dense, local, wide):
+        """T, pos, blk [B, L]; ap [B, NQ]: where each question's <a> stands behind LC (0 where there is none).
+        local, wide: block masks, or [B, L, L] for attend_plain. -> hidden [B, L, d]; per global layer
+        (question scoring vectors [B, L-LC, didx], landmarks [B, NB, didx], temperature, (q at <a> [B, H, MQ, hd], k of the context) or None)"""
+        c, LC = self.c, self.c.LC
+        B, L = T.shape
+        plain = torch.is_tensor(local)
+        x = rms(self.emb(T).to(self.half))
+        aux = []
+        for l in self.layers:
+            h = rms(x) * l.n1.to(x.dtype)
+            q, k, v = l.qkv(h, pos)
+            if not l.is_global:
+                o = attend_plain(q, k, v, local) if plain else flex_attention(q, k, v, block_mask=local, enable_gqa=True)
+            else:
+                lm = l.landmarks(h[:, :LC], blk[:, :LC], c.NB)
+                iq = F.normalize(l.iq(h[:, LC:]).float(), dim=-1)
+                with torch.no_grad():
+                    sc = torch.einsum("bqd,bnd->bqn", iq, lm)[..., :c.NB - 1]
+                    sc = sc.masked_fill(lm[:, None, :c.NB - 1].abs().sum(-1) == 0, -2.0)
+                    threshold = sc.topk(min(c.topk, c.NB - 1), -1).values[..., -1:]
+                    sel = F.pad(sc >= threshold, (0, 1)) | dense
+                if plain:
+                    seen = torch.gather(sel, 2, blk[:, None, :LC].expand(-1, L - LC, -1))
+                    ok = wide.clone()
+                    ok[:, LC:, :LC] &= seen
+                    o = attend_plain(q, k, v, ok)
+                else:
+                    def chosen(score, b, head, i, j):
+                        ok = sel[b, torch.clamp(i - LC, min=0), torch.where(j < LC, blk[b, j], 0)]
+                        return torch.where((i >= LC) & (j < LC) & ~ok, float("-inf"), score)
+                    o = flex_attention(q, k, v, block_mask=wide, score_mod=chosen, enable_gqa=True)
+                mass = None
+                if l.i in c.mass_layers and c.mass_weight > 0:
+                    at = ap[:, :c.mass_questions] + LC
+                    mass = (torch.gather(q, 2, at[:, None, :, None].expand(-1, c.heads, -1, c.hd)), k[:, :, :LC])
+                aux.append((iq, lm, l.it, mass))
+            x = x + l.wo(o.transpose(1, 2).reshape(B, L, -1))
+            x = l.mlp(x)
+        return rms(x) * self.nf.to(x.dtype), aux
+
+
+def masks(c, seg, device, tile=128):
+    """Block masks over the persistent buffer seg [B, L]: which tiles exist is fixed, which elements count is read from seg."""
+    B, L = seg.shape
+    n, nc, w = L // tile, c.LC // tile, c.window // tile
+    rows = [list(range(max(0, i - w), i + 1)) for i in range(n)]
+
+    def block_mask(rows, fn):
+        m = max(len(r) for r in rows)
+        num = torch.tensor([len(r) for r in rows], dtype=torch.int32, device=device)[None, None].expand(B, 1, -1).contiguous()
+        idx = torch.tensor([r + [0] * (m - len(r)) for r in rows], dtype=torch.int32, device=device)
+        idx = F.pad(idx, (0, n - m))[None, None].expand(B, 1, -1, -1).contiguous()
+        return BlockMask.from_kv_blocks(num, idx, BLOCK_SIZE=(tile, tile), mask_mod=fn, seq_lengths=(L, L))
+    W, LC = c.window, c.LC
+
+    def near(b, h, i, j):
+        return (seg[b, i] == seg[b, j]) & (i >= j) & (i - j < W)
+
+    def far(b, h, i, j):
+        return near(b, h, i, j) | ((i >= LC) & (j < LC) & (seg[b, j] >= 0))
+    return block_mask(rows, near), block_mask([r if i < nc else sorted(set(range(nc)) | set(r)) for i, r in enumerate(rows)], far)
+
+
+def masks_plain(c, seg):
+    """The same as [B, L, L]"""
+    i = torch.arange(seg.size(1), device=seg.device)
+    near = (seg[:, :, None] == seg[:, None]) & (i[:, None] >= i) & (i[:, None] - i < c.window)
+    return near, near | ((i[:, None] >= c.LC) & (i < c.LC) & (seg[:, None] >= 0))

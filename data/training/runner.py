@@ -1,0 +1,203 @@
+"""A trained model at work, the way the engine works: encode segments, then ask questions over all their blocks.
+
+On a GPU in bfloat16 and batches; on a CPU in float32, which is the executable specification's arithmetic (parity.py)."""
+import json, os, struct
+import numpy as np
+import torch, torch.nn.functional as F
+import controls as C, settings
+from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
+
+KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
+
+
+def read_safetensors(path):
+    with open(path, "rb") as f:
+        b = f.read()
+    n = struct.unpack("<Q", b[:8])[0]
+    out = {}
+    for name, t in json.loads(b[8:8 + n]).items():
+        if name != "__metadata__":
+            start, end = t["data_offsets"]
+            out[name] = np.frombuffer(b[8 + n + start:8 + n + end], KINDS[t["dtype"]]).reshape(t["shape"])
+    return out
+
+
+def open_model(folder, device, half):
+    """A folder of export.py -> Model, in evaluation mode. Older folders have no null scores: they never say "not here"."""
+    with open(os.path.join(folder, "config.json")) as f:
+        j = json.load(f)
+    c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
+                          ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0)
+    w = read_safetensors(os.path.join(folder, "model.safetensors"))
+    tensors = {k: torch.from_numpy(x.astype(np.float32) * w[k + ".scale"][:, None] if k + ".scale" in w else x.copy()) for k, x in w.items() if not k.endswith(".scale")}
+    tensors["null"] = torch.tensor(j.get("null_scores", [-1.0] * len(c.glob)))
+    m = Model(c, half)
+    m.load_state_dict(tensors)
+    return m.to(device).eval().requires_grad_(False)
+
+
+class Context:
+    """Of an encoded repository: k, v and landmarks of each global layer; block starts on the token axis"""
+
+
+class Runner:
+    def __init__(self, model, rows=8, length=32768):
+        self.m, self.c, self.device = model, model.c, model.nf.device
+        self.gpu = self.device.type == "cuda"
+        self.rows, self.length = rows, length
+        if self.gpu:
+            for l in model.layers:
+                for w in (l.wq, l.wk, l.wv, l.wo, l.w1, l.w2):
+                    w.weight.data = w.weight.data.bfloat16()
+        c = self.c
+        c.L = c.LC = length
+        self.seg = torch.zeros(rows, length, dtype=torch.int32, device=self.device)
+        self.local = masks(c, self.seg, self.device)[0] if self.gpu else None
+        self._pack = torch.compile(self.pack, dynamic=False) if self.gpu else self.pack
+
+    def pack(self, T, pos, blk, blocks, ok):
+        """One packed batch through the layers up to the last global one -> [(k, v, landmarks)]"""
+        m, c = self.m, self.c
+        x, out = rms(m.emb(T).to(m.half)), []
+        for l in m.layers[:max(c.glob) + 1]:
+            h = rms(x) * l.n1.to(x.dtype)
+            q, k, v = l.qkv(h, pos)
+            if l.is_global:
+                out.append((k.transpose(1, 2).reshape(-1, c.kv, c.hd), v.transpose(1, 2).reshape(-1, c.kv, c.hd), l.landmarks(h.float().reshape(1, -1, c.d), blk.reshape(1, -1), blocks)[0]))
+            if l.i == max(c.glob):
+                break
+            if self.gpu:
+                o = flex_attention(q, k, v, block_mask=ok, enable_gqa=True)
+            else:
+                o = attend_plain(q, k, v, ok)
+            x = x + l.wo(o.transpose(1, 2).reshape(T.size(0), T.size(1), -1))
+            x = l.mlp(x)
+        return out
+
+    @torch.no_grad()
+    def encode(self, segments):
+        """segments: [(tokens, block starts)] -> Context"""
+        c, R, L = self.c, self.rows, self.length
+        n, nb = sum(len(t) for t, _ in segments), sum(len(b) for _, b in segments)
+        s = Context()
+        kind = self.m.half
+        s.k = [torch.empty(n, c.kv, c.hd, dtype=kind, device=self.device) for _ in c.glob]
+        s.v = [torch.empty_like(k) for k in s.k]
+        s.landmark = [torch.empty(nb, c.didx, device=self.device) for _ in c.glob]
+        starts, off = [], 0
+        for t, b in segments:
+            if len(t) > L or len(b) >= R * L // 8:
+                raise ValueError("a segment of %d tokens does not fit a row of %d" % (len(t), L))
+            starts.append(np.asarray(b) + off)
+            off += len(t)
+        s.start = torch.from_numpy(np.concatenate(starts + [[off]])).to(self.device)
+        s.tokens, s.blocks = n, nb
+        most, i, w, wb = R * L // 8, 0, 0, 0
+        while i < len(segments):
+            T, S = np.zeros((R, L), np.int64), np.full((R, L), -1, np.int32)
+            P, K = np.zeros((R, L), np.int64), np.full((R, L), most - 1, np.int64)
+            at, row, p, blocks = [], 0, 0, 0
+            while i < len(segments):
+                t, b = segments[i]
+                if p + len(t) > L:
+                    row, p = row + 1, 0
+                if row >= R or blocks + len(b) >= most:
+                    break
+                T[row, p:p + len(t)], S[row, p:p + len(t)], P[row, p:p + len(t)] = t, i, np.arange(len(t))
+                z = np.zeros(len(t), np.int64)
+                z[b] = 1
+                K[row, p:p + len(t)] = blocks + np.cumsum(z) - 1
+                at.append(np.arange(row * L + p, row * L + p + len(t)))
+                blocks += len(b)
+                p += len(t)
+                i += 1
+            self.seg.copy_(torch.from_numpy(S))
+            ok = self.local if self.gpu else masks_plain(c, self.seg)[0]
+            out = self._pack(*(torch.from_numpy(x).to(self.device) for x in (T, P, K)), most, ok)
+            at = torch.from_numpy(np.concatenate(at)).to(self.device)
+            for g, (k, v, lm) in enumerate(out):
+                s.k[g][w:w + len(at)], s.v[g][w:w + len(at)], s.landmark[g][wb:wb + blocks] = k[at], v[at], lm[:blocks]
+            w += len(at)
+            wb += blocks
+        return s
+
+    @torch.no_grad()
+    def forward(self, prompts, s, upto=None, how="sparse"):
+        """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context).
+        -> logits at the last tokens [n, vocab]; per global layer at <a>: (blocks [n, K], scores * temperature, mass, best score - null score)"""
+        m, c = self.m, self.c
+        n, Lq, G = len(prompts), max(map(len, prompts)), c.heads // c.kv
+        NB = min(upto or s.blocks, s.blocks)
+        NT = int(s.start[NB])
+        T = torch.zeros(n, Lq, dtype=torch.long, device=self.device)
+        for i, p in enumerate(prompts):
+            T[i, :len(p)] = torch.tensor(p, device=self.device)
+        a = torch.tensor([p.index(C.A) for p in prompts], device=self.device)
+        last = torch.tensor([len(p) - 1 for p in prompts], device=self.device)
+        pos, ar = torch.arange(Lq, device=self.device)[None].expand(n, -1), torch.arange(n, device=self.device)
+        causal = torch.tril(torch.ones(Lq, Lq, dtype=torch.bool, device=self.device))
+        x, info, gi = rms(m.emb(T).to(m.half)), [], 0
+        for l in m.layers:
+            h = rms(x) * l.n1.to(x.dtype)
+            q, k, v = l.qkv(h, pos)
+            k, v = k.repeat_interleave(G, 1), v.repeat_interleave(G, 1)
+            own = ((q @ k.transpose(-1, -2)).float() * c.hd ** -0.5).masked_fill(~causal, float("-inf"))
+            if not l.is_global or how == "window":
+                o = own.softmax(-1).to(v.dtype) @ v
+                gi += l.is_global
+            else:
+                K_, V_, LM = s.k[gi], s.v[gi], s.landmark[gi][:NB]
+                iq = F.normalize(l.iq(h.float()), dim=-1)
+                K = min(c.topk, NB)
+                score, block = (iq.reshape(-1, c.didx) @ LM.T).topk(K, -1)
+                qq = q.reshape(n, c.kv, G, Lq, c.hd)
+                if how == "sparse":
+                    width = int((s.start[1:NB + 1] - s.start[:NB]).max())
+                    first = s.start[block]
+                    reach = torch.arange(width, device=self.device)
+                    ok = (reach < (s.start[block + 1] - first)[..., None])
+                    idx = torch.where(ok, first[..., None] + reach, 0).view(n, Lq, -1)
+                    ok = ok.view(n, Lq, -1)
+                    kk, vv = K_[idx], V_[idx]
+                    sc = torch.einsum("nagqd,nqmad->nagqm", qq, kk).float() * c.hd ** -0.5
+                    sc = sc.masked_fill(~ok[:, None, None], float("-inf")).view(n, c.heads, Lq, -1)
+                    pr = torch.cat([own, sc], -1).softmax(-1)
+                    o = pr[..., :Lq].to(v.dtype) @ v
+                    far = pr[..., Lq:]
+                    o = o + torch.einsum("nagqm,nqmad->nagqd", far.view(n, c.kv, G, Lq, -1).to(vv.dtype), vv).reshape(n, c.heads, Lq, c.hd)
+                    mass = far.view(n, c.heads, Lq, K, width).sum(-1).mean(1)[ar, a]
+                else:
+                    top = own.amax(-1, keepdim=True)
+                    z = (own - top).exp()
+                    den, num = z.sum(-1, keepdim=True), (z.to(v.dtype) @ v).float()
+                    q2 = q.reshape(n, c.kv, G * Lq, c.hd)
+                    for at in range(0, NT, 32768):
+                        kk, vv = K_[at:min(at + 32768, NT)].permute(1, 2, 0), V_[at:min(at + 32768, NT)].permute(1, 0, 2)
+                        sc = (q2 @ kk[None]).float().view(n, c.heads, Lq, -1) * c.hd ** -0.5
+                        new = torch.maximum(top, sc.amax(-1, keepdim=True))
+                        e, r = (sc - new).exp(), (top - new).exp()
+                        den = den * r + e.sum(-1, keepdim=True)
+                        num = num * r + (e.to(vv.dtype).view(n, c.kv, G * Lq, -1) @ vv[None]).view(n, c.heads, Lq, c.hd).float()
+                        top = new
+                    o, mass = (num / den).to(v.dtype), torch.zeros(n, K, device=self.device)
+                t = l.it.exp()
+                at_a = score.view(n, Lq, -1)[ar, a]
+                info.append((block.view(n, Lq, -1)[ar, a], at_a * t, mass, (at_a[:, 0] - m.null[gi]) * t))
+                gi += 1
+            x = x + l.wo(o.transpose(1, 2).reshape(n, Lq, -1).to(l.wo.weight.dtype if self.gpu else x.dtype))
+            x = l.mlp(x)
+        logits = F.linear((rms(x) * m.nf.to(x.dtype))[ar, last], m.emb.weight.to(m.half)).float()
+        return 20 * torch.tanh(logits / 20), info
+
+    def answer(self, prompts, s, most, upto=None, how="sparse"):
+        """Greedy -> token lists without <eos>"""
+        out, done = [[] for _ in prompts], [False] * len(prompts)
+        for _ in range(most):
+            logits, _ = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how)
+            for i, t in enumerate(logits.argmax(-1).tolist()):
+                done[i] = done[i] or t == C.EOS
+                if not done[i]:
+                    out[i].append(t)
+            if all(done):
+                break
+        return out

@@ -1,0 +1,67 @@
+"""Every number that a run depends on, with its default. A run takes `key=value` arguments; an ablation changes one."""
+import ast, dataclasses
+
+
+@dataclasses.dataclass
+class Settings:
+    # shape of the model: what config.json tells the engine
+    vocab: int = 16384
+    d: int = 384
+    layers: int = 12
+    heads: int = 6
+    kv: int = 2
+    hd: int = 64
+    ff: int = 1024
+    window: int = 512
+    glob: tuple = (4, 7, 10)
+    didx: int = 128
+    theta: float = 10000.0
+    topk: int = 16
+    # shape of a step: B sequences of L tokens, the first LC context; NB block slots and NQ question slots a sequence
+    B: int = 8
+    L: int = 32768
+    LC: int = 24576
+    NB: int = 1024
+    NQ: int = 320
+    # data
+    strip: float = 0.6          # share of comments taken out of the context, and then asked for
+    repository: float = 0.6     # share of runs that come from one repository, so that negatives are neighbours
+    # losses
+    ret_weight: float = 0.3     # contrastive loss of the landmarks at <a>
+    token_weight: float = 0.15  # the same at the tokens of an answer, against the blocks of the same sequence
+    mass_weight: float = 0.1    # attention mass on the right blocks at <a>; 0: not trained
+    mass_layers: tuple = (7, 10)
+    mass_questions: int = 64    # a sequence
+    queue: int = 16             # steps whose landmarks are kept as further negatives; 0: none
+    queue_after: int = 300      # steps; before that landmarks change too fast
+    null: bool = True           # "not here" is a candidate of its own with a learned score
+    # optimisation
+    lr_matrix: float = 0.02     # Muon
+    lr_embedding: float = 3e-3  # AdamW
+    lr_rest: float = 2e-3
+    decay: float = 0.05         # weight decay of the matrices
+    warm: int = 150             # steps from the start of training
+    rewarm: int = 40            # steps after loading a travelling checkpoint, which has no or coarse momentum
+    final_lr: float = 0.02      # share of the learning rate that is left at the end
+    cool_from: float = 0.3      # in the last slice: share of its time at the full learning rate
+    dense_tokens: float = 60e6  # tokens of dense selection at the start
+    dense_share: float = 0.2    # steps with dense selection after that
+    seed: int = 20261122
+    workers: int = 12
+    log_every: int = 50
+
+
+def parse(pairs, settings=None):
+    """["queue=0", ...] -> Settings"""
+    s = settings or Settings()
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if not hasattr(s, key):
+            raise SystemExit("unknown setting %s; known: %s" % (key, ", ".join(f.name for f in dataclasses.fields(s))))
+        kind = type(getattr(s, key))
+        setattr(s, key, tuple(ast.literal_eval(value)) if kind is tuple else ast.literal_eval(value) if kind is bool else kind(float(value)) if kind is int else kind(value))
+    return s
+
+
+SMOKE = ["d=64", "layers=4", "heads=2", "kv=1", "hd=32", "ff=128", "glob=(1,3)", "didx=32", "window=128", "mass_layers=(3,)", "B=2", "L=2048", "LC=1536", "NB=128", "NQ=24",
+         "mass_questions=16", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_tokens=0"]

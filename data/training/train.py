@@ -1,0 +1,308 @@
+"""One slice of training on one GPU, in a given number of seconds.
+
+    python3 train.py --corpus DIR --out DIR --seconds N [--tokenizer FILE] [--from DIR] [--last] [--travel DIR] [--profile] [key=value ...]
+
+The first slice starts from nothing; --from DIR goes on from a travelling checkpoint (travel.py) or from DIR/state.pt, which is the
+whole state and is written to --out at the end of every slice. The learning rate is constant until the slice that says --last, which
+lowers it to almost nothing by its end. So the plan spans slices of any length and number, and a slice that was slowed down by others
+on the GPU does no harm. Nothing depends on the clock but the end of a slice, the lowering in the last one, and the mix of workers.
+--seconds counts from the start of the process: reading, compiling and saving are inside.
+--smoke trains a tiny model for a minute, on a CPU too. --profile says where the time of a step goes."""
+import argparse, gc, glob, json, math, os, random, time
+
+START = time.time()
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+import numpy as np
+import torch
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+import data as D, losses, settings, tokens, travel
+from model import Model, masks, masks_plain
+
+
+def log(*a):
+    print("[%5.0fs]" % (time.time() - START), *a, flush=True)
+
+
+FILES = None
+
+
+def work(tokenizer, seed, c, queue):
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    torch.set_num_threads(1)
+    builder = D.Builder(FILES, tokenizer, random.Random(seed), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository)
+    while True:
+        queue.put(builder.group(c.B))
+
+
+def newton_schulz(G):
+    """[n, r, c]: each matrix's nearest orthogonal one, roughly (Muon, Jordan et al. 2024; their coefficients)"""
+    X = G.bfloat16() if G.is_cuda else G
+    flip = X.size(1) > X.size(2)
+    X = X.transpose(1, 2) if flip else X
+    X = X / (X.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(5):
+        A = X @ X.transpose(1, 2)
+        X = 3.4445 * X + (-4.7750 * A + 2.0315 * A @ A) @ X
+    return (X.transpose(1, 2) if flip else X).to(G.dtype)
+
+
+class Optimizers:
+    """Muon on the matrices, same shapes together; AdamW on the rest"""
+
+    def __init__(self, model, c, compiled):
+        self.c = c
+        shapes = {}
+        for name, p in model.named_parameters():
+            if p.ndim == 2 and p.size(0) > 1 and name != "emb.weight":
+                shapes.setdefault(tuple(p.shape), []).append((name, p))
+        self.groups = [(names_and_params, torch.zeros(len(names_and_params), *shape, device=names_and_params[0][1].device)) for shape, names_and_params in shapes.items()]
+        matrices = {id(p) for g, _ in self.groups for _, p in g}
+        rest = [p for p in model.parameters() if id(p) not in matrices]
+        self.rest = rest
+        fused = {"fused": True} if rest[0].is_cuda else {}
+        self.adam = torch.optim.AdamW([dict(params=[model.emb.weight], lr=c.lr_embedding), dict(params=[p for p in rest if p is not model.emb.weight], lr=c.lr_rest)],
+                                      betas=(0.9, 0.95), weight_decay=0.0, **fused)
+        self.base = [g["lr"] for g in self.adam.param_groups]
+        self.ns = torch.compile(newton_schulz, dynamic=False) if compiled else newton_schulz
+
+    @torch.no_grad()
+    def step(self, lr):
+        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
+        for g, b in zip(self.adam.param_groups, self.base):
+            g["lr"] = b * lr
+        self.adam.step()
+        for named, m in self.groups:
+            G = torch.stack([p.grad for _, p in named])
+            m.lerp_(G, 0.05)
+            U = self.ns(G.lerp(m, 0.95))
+            rate = self.c.lr_matrix * lr * max(1, G.size(1) / G.size(2)) ** 0.5
+            ps = [p for _, p in named]
+            torch._foreach_mul_(ps, 1 - self.c.lr_matrix * lr * self.c.decay)
+            torch._foreach_add_(ps, list(U.unbind(0)), alpha=-rate)
+
+    def momentum(self):
+        return {name: m[i] for named, m in self.groups for i, (name, _) in enumerate(named)}
+
+
+def read_checkpoint(folder, model, optimizers, state):
+    """-> True if everything came back, False if momentum and kept landmarks did not"""
+    whole = os.path.join(folder, "state.pt")
+    if os.path.exists(whole):
+        s = torch.load(whole, map_location="cpu", weights_only=False)
+        model.load_state_dict(s["model"])
+        optimizers.adam.load_state_dict(s["adam"])
+        for (_, m), kept in zip(optimizers.groups, s["muon"]):
+            m.copy_(kept)
+        state.update(s["state"])
+        random.setstate(s["random"])
+        torch.set_rng_state(s["torch"])
+        return True
+    mine = optimizers.momentum()
+    tensors, momentum, meta = travel.load(folder, {n: tuple(m.shape) for n, m in mine.items()})
+    model.load_state_dict({n: torch.from_numpy(np.array(x)) for n, x in tensors.items()})
+    with torch.no_grad():
+        for n, m in momentum.items():
+            mine[n].copy_(torch.from_numpy(m))
+    state.update(meta["state"])
+    log("travelled:", len(tensors), "tensors,", len(momentum), "with momentum")
+    return False
+
+
+def write_checkpoint(out, travelling, model, optimizers, state, c):
+    torch.save({"model": model.state_dict(), "adam": optimizers.adam.state_dict(), "muon": [m for _, m in optimizers.groups], "state": state,
+                "random": random.getstate(), "torch": torch.get_rng_state(), "settings": vars(c)}, os.path.join(out, "state.pt"))
+    if travelling:
+        meta = {"state": state, "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in vars(c).items()}}
+        travel.save(travelling, {n: p.detach().float().cpu().numpy() for n, p in model.state_dict().items()}, {n: m.float().cpu().numpy() for n, m in optimizers.momentum().items()}, meta)
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--corpus", required=True)
+    ap.add_argument("--out", required=True)
+    ap.add_argument("--seconds", type=float, required=True)
+    ap.add_argument("--tokenizer")
+    ap.add_argument("--from", dest="source")
+    ap.add_argument("--travel")
+    ap.add_argument("--last", action="store_true")
+    ap.add_argument("--profile", action="store_true")
+    ap.add_argument("--smoke", action="store_true")
+    ap.add_argument("settings", nargs="*")
+    a = ap.parse_args()
+    c = settings.parse((settings.SMOKE if a.smoke else []) + a.settings)
+    os.makedirs(a.out, exist_ok=True)
+    gpu = torch.cuda.device_count() > 0          # asked without starting CUDA: the workers are forked first
+    shards = sorted(glob.glob(os.path.join(a.corpus, "train-*.jsonl.xz")) or glob.glob(os.path.join(a.corpus, "*.jsonl.xz")))
+    if not shards:
+        raise SystemExit("train.py: no *.jsonl.xz in " + a.corpus)
+    tokenizer = a.tokenizer or os.path.join(a.out, "tokenizer.json")
+    if not os.path.exists(tokenizer):
+        with get_context("fork").Pool(min(len(shards), c.workers)) as pool:
+            texts = [t for part in pool.map(_sample, [(f, 60_000_000 // len(shards)) for f in shards]) for t in part]
+        tokens.train(texts, tokenizer)
+        log("tokenizer trained on %.0f MB" % (sum(map(len, texts)) / 1e6))
+        del texts
+    global FILES
+    FILES = D.load(shards, tokenizer, c.workers)
+    log("files", len(FILES), "MB %.1f" % (sum(len(f.data) for f in FILES) / 1e6), "tokens M %.1f" % (sum(len(f.ids) for f in FILES) / 1e6), "definitions", sum(len(f.defs) for f in FILES),
+        "repositories", len({f.repo for f in FILES}))
+    gc.collect()
+    gc.freeze()                                   # the workers share these objects; the collector would copy their pages
+    state = {"step": 0, "tokens": 0, "seconds": 0.0, "slice": 0}
+    context = get_context("fork")
+    if a.source:                                  # the slice's number decides the order of the data: known before the workers start
+        whole = os.path.join(a.source, "state.pt")
+        state.update(torch.load(whole, map_location="cpu", weights_only=False)["state"] if os.path.exists(whole) else travel.read(a.source, "weights")[1]["state"])
+    state["slice"] += 1
+    queue = context.Queue(8)
+    workers = [context.Process(target=work, args=(tokenizer, c.seed * 1000 + state["slice"] * 100 + i, c, queue), daemon=True) for i in range(c.workers)]
+    for w in workers:
+        w.start()
+
+    device = torch.device("cuda" if gpu else "cpu")
+    torch.manual_seed(c.seed)
+    random.seed(c.seed + state["slice"])
+    torch.set_float32_matmul_precision("high")
+    model = Model(c, torch.bfloat16 if gpu else torch.float32).to(device)
+    optimizers = Optimizers(model, c, gpu)
+    complete, number = True, state["slice"]
+    if a.source:
+        complete = read_checkpoint(a.source, model, optimizers, state)
+        state["slice"] = number
+        log("from", a.source, json.dumps(state))
+    log("parameters M %.2f" % (sum(p.numel() for p in model.parameters()) / 1e6), "settings", json.dumps(vars(c)))
+    compiled = (lambda f: torch.compile(f, dynamic=False)) if gpu else (lambda f: f)
+    B, N, G = c.B, c.NB - 1, len(c.glob)
+    bufs = {k: torch.zeros(B, c.L, dtype=torch.int32, device=device) for k in ("T", "seg", "pos")}
+    bufs["y"], bufs["blk"] = (torch.zeros(B, c.L, dtype=torch.int64, device=device) for _ in range(2))
+    bufs["w"] = torch.zeros(B, c.L, device=device)
+    small = {k: torch.zeros(B, *shape, dtype=torch.int64, device=device) for k, shape in
+             dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
+    local, wide = masks(c, bufs["seg"], device) if gpu else (None, None)
+    net, language, retrieval, answer_tokens, mass = compiled(model), compiled(losses.language), compiled(losses.retrieval), compiled(losses.answer_tokens), compiled(losses.mass)
+    old = torch.zeros(G, c.queue, B * N, c.didx, dtype=torch.bfloat16 if gpu else torch.float32, device=device) if c.queue else None
+    old_key = torch.zeros(c.queue, B * N, 4, dtype=torch.int64, device=device) if c.queue else None
+    absent_type = D.TYPES.index("absent")
+    fetcher = ThreadPoolExecutor(1)
+
+    def fetch():
+        g = queue.get()
+        t = {k: torch.from_numpy(v) for k, v in g.items()}
+        return {k: v.pin_memory() for k, v in t.items()} if gpu else t
+    coming, began, steps0, tokens0, local_step = fetcher.submit(fetch), None, 0, 0, 0
+    marks, spent = [], {}
+
+    def mark(name):
+        if a.profile:
+            if gpu:
+                torch.cuda.synchronize()
+            marks.append((name, time.time()))
+    reserve = 15 if gpu else 2
+    record = open(os.path.join(a.out, "train.jsonl"), "a")
+    while True:
+        now = time.time() - START
+        if now > a.seconds - reserve and local_step > 0:
+            break
+        marks.clear()
+        mark("")
+        o = coming.result()
+        coming = fetcher.submit(fetch)
+        for k in bufs:
+            bufs[k].copy_(o[k], non_blocking=True)
+        for k in small:
+            small[k].copy_(o[k], non_blocking=True)
+        mark("data")
+        if not gpu:
+            local, wide = masks_plain(c, bufs["seg"])
+        asked = small["apos"] >= 0
+        ap = (small["apos"] - c.LC).clamp(min=0)
+        absent = asked & (small["qtype"] == absent_type)
+        dense = torch.tensor(state["tokens"] < c.dense_tokens or random.random() < c.dense_share, device=device)
+        hidden, aux = net(bufs["T"], bufs["pos"], bufs["blk"], ap, dense, local, wide)
+        lm_loss, ce = language(hidden.reshape(-1, c.d), model.emb.weight, bufs["y"].reshape(-1), bufs["w"].reshape(-1))
+        mark("forward")
+        use_old = torch.tensor(bool(c.queue) and state["step"] >= c.queue_after, device=device)
+        ret, tok, mas, share, hits, margin = 0.0, 0.0, 0.0, [], [], []
+        n_asked = asked.sum().clamp(min=1)
+        for g, (iq, lm, it, att) in enumerate(aux):
+            l, hit, gap = retrieval(iq, lm, it, model.null[g], small["gold"], ap, asked, absent, small["qkey"], small["bkey"],
+                                    old[g].reshape(-1, c.didx) if c.queue else None, old_key.reshape(-1, 4) if c.queue else None, use_old, c.null)
+            ret = ret + l.sum() / n_asked
+            hits.append(hit)
+            margin.append(gap.detach())
+            if c.token_weight:
+                tok = tok + answer_tokens(iq, lm, it, small["gold"], small["qof"])
+            if att is not None:
+                l, s = mass(att[0], att[1], bufs["blk"][:, :c.LC], small["gold"][:, :c.mass_questions], asked[:, :c.mass_questions], N)
+                mas = mas + l
+                share.append(s.detach())
+        mark("losses")
+        (lm_loss + c.ret_weight * ret + c.token_weight * tok + c.mass_weight * mas).backward()
+        mark("backward")
+        since = now - (began or now)
+        total = a.seconds - reserve - (began or now)
+        left = 1.0
+        if a.last and began and since / total > c.cool_from:
+            left = max(c.final_lr, 1 - (since / total - c.cool_from) / (1 - c.cool_from))
+        lr = left * min(1.0, (state["step"] + 1) / c.warm) * (1.0 if complete else min(1.0, (local_step + 1) / c.rewarm))
+        optimizers.step(lr)
+        for p in model.parameters():
+            p.grad = None
+        if c.queue:
+            with torch.no_grad():
+                slot = state["step"] % c.queue
+                for g, (_, lm, _, _) in enumerate(aux):
+                    old[g, slot].copy_(lm[:, :N].reshape(-1, c.didx))
+                live = aux[0][1][:, :N].detach().abs().sum(-1, keepdim=True) > 0
+                old_key[slot].copy_((small["bkey"][:, :N] * live).reshape(-1, 4))
+        mark("optimizer")
+        state["step"] += 1
+        state["tokens"] += B * c.L
+        local_step += 1
+        for (_, x), (name, y) in zip(marks, marks[1:]):
+            if local_step > 6:
+                spent[name] = spent.get(name, 0) + y - x
+        if local_step == 4:
+            if gpu:
+                torch.cuda.synchronize()
+            began, steps0, tokens0 = time.time() - START, state["step"], state["tokens"]
+            log("compiled; steps begin")
+        if state["step"] % c.log_every == 0 or local_step < 4:
+            with torch.no_grad():
+                kinds = small["qtype"].reshape(-1)
+                ok = asked.reshape(-1)
+                by = {name: [round(h[ok & (kinds == i)].float().mean().item(), 3) for h in hits] for i, name in enumerate(D.TYPES) if bool((ok & (kinds == i)).any()) and i != absent_type}
+                alone = absent.reshape(-1)
+                by["absent told"] = [round((m[alone] < 0).float().mean().item(), 3) for m in margin]
+                by["false alarm"] = [round((m[ok & ~alone] < 0).float().mean().item(), 3) for m in margin]
+                e = ce.view(B, c.L)
+                cw, aw = bufs["w"][:, :c.LC] > 0, bufs["w"][:, c.LC:] > 0
+                row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), lm=round(e[:, :c.LC][cw].mean().item(), 3), ans=round(e[:, c.LC:][aw].mean().item(), 3), ret=round(float(ret) / G, 3),
+                           tok=round(float(tok) / G, 3), mass=[round(s.item(), 3) for s in share], hit=by, it=[round(x[2].exp().item(), 1) for x in aux], null=[round(x, 3) for x in model.null.tolist()],
+                           per_s=round((state["tokens"] - tokens0) / max(1e-9, time.time() - START - began)) if began else 0, questions=int(n_asked), waiting=queue.qsize(),
+                           gib=round(torch.cuda.max_memory_allocated() / 2**30, 1) if gpu else 0)
+            log(json.dumps(row))
+            record.write(json.dumps(row) + "\n")
+            record.flush()
+            if not math.isfinite(row["lm"]) or not math.isfinite(row["ret"]):
+                raise SystemExit("train.py: the loss is no number; nothing was saved")
+    if a.profile:
+        n = max(1, local_step - 6)
+        log("ms a step:", {k: round(1000 * v / n, 1) for k, v in spent.items()}, "sum", round(1000 * sum(spent.values()) / n, 1))
+    state["seconds"] += time.time() - START
+    for w in workers:
+        w.terminate()
+    write_checkpoint(a.out, a.travel, model, optimizers, state, c)
+    log("saved", json.dumps(state))
+    record.close()
+    os._exit(0)                                   # the fetching thread waits for workers that are gone
+
+
+def _sample(job):
+    import shards as S
+    return tokens.sample(S.read(job[0]), random.Random(1), job[1])
+
+
+if __name__ == "__main__":
+    main()
