@@ -15,7 +15,7 @@ struct selecting {
     int d, heads, kv_heads, group, lanes; /* query heads of a kv head; places for them in a tile */
     int64_t start;
     int first, n; /* query blocks */
-    int window, k;
+    int window, dense, k;
     bool sink;
     float scale;
     int32_t *selection;
@@ -66,7 +66,7 @@ static __device__ int keep_best(uint64_t *list, int n, int k, int lane)
 __device__ __forceinline__ int candidates(const selecting &a, int query_block)
 {
     int64_t first = (int64_t)query_block * TILE_ROWS, lo = first + TILE_ROWS - a.window;
-    lo = lo > first ? first : lo;
+    lo = first < a.dense ? 0 : lo > first ? first : lo;
     return lo > 0 ? (int)((lo + HALF_KEYS - 1) / HALF_KEYS) : 0;
 }
 

@@ -26,6 +26,7 @@ extern "C" SX_DECL_SPARSE_SELECT(sx_sparse_select_cuda)
     a.first = (int)((shape->start + SX_QUERY_BLOCK - 1) / SX_QUERY_BLOCK);
     a.n = (int)((shape->start + shape->n + SX_QUERY_BLOCK - 1) / SX_QUERY_BLOCK) - a.first;
     a.window = shape->window;
+    a.dense = shape->dense;
     a.k = shape->k;
     a.sink = shape->sink;
     a.scale = mean ? shape->scale : shape->scale / SX_ANTIDIAGONAL;
