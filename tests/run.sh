@@ -52,7 +52,7 @@ sx_prepare jq strace || fail 'preparing failed'
 sx_build "$sx_root/build" -Dwerror=true || fail 'building failed'
 run_tests build
 # no -Dwerror here: instrumented code makes the compiler guess, and warn of what cannot be
-sx_build "$sx_root/build-asan" -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 ||
+sx_build "$sx_root/build-asan" -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dcuda=disabled ||
     fail 'building with sanitizers failed'
 # Leak checking needs ptrace, which the program gives up: the sandbox is for the first run.
 export SPARSEX_SANDBOX=off

@@ -28,6 +28,13 @@ static void add_key(softmax_row *r, float score, const float *value)
         r->o[j] += p * value[j];
 }
 
+int sx_sparse_dense_below(const sx_sparse *shape)
+{
+    int64_t keys = (int64_t)shape->window + (int64_t)shape->k * SX_BLOCK;
+    keys = keys * 8 / 5 / SX_QUERY_BLOCK * SX_QUERY_BLOCK;
+    return keys < INT32_MAX ? (int)keys : INT32_MAX;
+}
+
 SX_DECL_SPARSE_ATTENTION(sx_sparse_attention_c)
 {
     int group = shape->heads / shape->kv_heads, d = shape->d;
@@ -41,7 +48,8 @@ SX_DECL_SPARSE_ATTENTION(sx_sparse_attention_c)
             size_t column = (size_t)(h / group) * d;
             const float *query = (const float *)q + (size_t)i * q_stride + (size_t)h * d;
             const float *keys = (const float *)k + column, *values = (const float *)v + column;
-            const int32_t *selected = shape->k
+            bool selects = shape->k && first >= shape->dense;
+            const int32_t *selected = selects
                                           ? selection + ((size_t)(h / group) * selection_stride +
                                                          (size_t)query_block) *
                                                             shape->k
@@ -51,7 +59,8 @@ SX_DECL_SPARSE_ATTENTION(sx_sparse_attention_c)
 
             for (int j = 0; j < d; j++)
                 row.o[j] = 0.0f;
-            lo = lo > first ? first : lo < 0 ? 0 : lo;
+            lo = lo > first ? first : lo;
+            lo = lo < 0 || first < shape->dense ? 0 : lo;
             for (int64_t b = 0; b * SX_BLOCK < lo; b++) { /* before the window, block by block */
                 int64_t end = (b + 1) * SX_BLOCK < lo ? (b + 1) * SX_BLOCK : lo;
                 bool is_selected = at < shape->k && selected[at] == b;

@@ -16,6 +16,8 @@ static int candidates(const sx_sparse *shape, int64_t query_block)
     int64_t lo = first + SX_QUERY_BLOCK - shape->window;
     if (lo > first)
         lo = first;
+    if (first < shape->dense)
+        return 0;
     return lo > 0 ? (int)((lo + SX_BLOCK - 1) / SX_BLOCK) : 0;
 }
 

@@ -9,8 +9,6 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/hopper.cuh"
 
-#include <cudaTypedefs.h>
-
 namespace
 {
 
@@ -478,29 +476,12 @@ __global__ void __launch_bounds__(THREADS, 1)
 #endif
 }
 
-/* The driver's encoder, found at run time: the module must load where there is no driver. */
-PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder()
+/* Boxes of 64 columns and 64 rows of x [rows, stride], `columns` used. */
+bool rows_map(CUtensorMap *map, const void *x, int columns, int64_t rows, int64_t stride)
 {
-    static void *found = nullptr;
-    cudaDriverEntryPointQueryResult status;
-    if (!found && (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000,
-                                                    cudaEnableDefault, &status) != cudaSuccess ||
-                   status != cudaDriverEntryPointSuccess))
-        found = nullptr;
-    return (PFN_cuTensorMapEncodeTiled_v12000)found;
-}
-
-/* Boxes of 64 columns and 64 rows of x [rows, stride], columns used. */
-bool tensor_map(CUtensorMap *map, const void *x, int columns, int64_t rows, int64_t stride)
-{
-    PFN_cuTensorMapEncodeTiled_v12000 encode = tensor_map_encoder();
-    cuuint64_t size[] = {(cuuint64_t)columns, (cuuint64_t)rows};
-    cuuint64_t pitch[] = {(cuuint64_t)stride * 2};
-    cuuint32_t box[] = {PANEL, HALF_KEYS}, step[] = {1, 1};
-    return encode && encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)x, size, pitch, box,
-                            step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                            CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                            CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+    int64_t size[] = {columns, rows};
+    uint32_t box[] = {PANEL, HALF_KEYS};
+    return tensor_map(map, x, 2, size, &stride, box);
 }
 
 template <int D> cudaError_t launch(sx_stream *stream, const attention *a, const tensors &maps)
@@ -527,11 +508,11 @@ void sx_attention_hopper(sx_stream *stream, const char *operation, const attenti
     int64_t far_rows = a->far_k ? a->n_far_keys : a->n_keys;
     int64_t far_stride = a->far_k ? a->far_stride : a->kv_stride;
 
-    if (!tensor_map(&maps.q, a->q, a->heads * a->d, a->n, a->q_stride) ||
-        !tensor_map(&maps.k, a->k, width, a->n_keys, a->kv_stride) ||
-        !tensor_map(&maps.v, a->v, width, a->n_keys, a->kv_stride) ||
-        !tensor_map(&maps.far_k, far_k, width, far_rows, far_stride) ||
-        !tensor_map(&maps.far_v, far_v, width, far_rows, far_stride)) {
+    if (!rows_map(&maps.q, a->q, a->heads * a->d, a->n, a->q_stride) ||
+        !rows_map(&maps.k, a->k, width, a->n_keys, a->kv_stride) ||
+        !rows_map(&maps.v, a->v, width, a->n_keys, a->kv_stride) ||
+        !rows_map(&maps.far_k, far_k, width, far_rows, far_stride) ||
+        !rows_map(&maps.far_v, far_v, width, far_rows, far_stride)) {
         sx_cuda_failed(stream, operation, cudaErrorInvalidValue);
         return;
     }

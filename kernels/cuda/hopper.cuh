@@ -7,7 +7,38 @@
 #define SX_CUDA_HOPPER_CUH
 
 #include <cuda.h>
+#include <cudaTypedefs.h>
+#include <cuda_runtime.h>
 #include <stdint.h>
+
+/* Describes a tensor of bf16 at x to the copy engine: `dims` sizes, the innermost first, the
+ * distances in elements of the others, and the box that one copy takes, 64 columns wide. The
+ * driver's encoder is found at run time: the module must load where there is no driver. */
+static inline bool tensor_map(CUtensorMap *map, const void *x, int dims, const int64_t *size,
+                              const int64_t *pitch, const uint32_t *box)
+{
+    static PFN_cuTensorMapEncodeTiled_v12000 encode;
+    cuuint64_t sizes[5], pitches[5];
+    cuuint32_t step[5] = {1, 1, 1, 1, 1};
+    if (!encode) {
+        cudaDriverEntryPointQueryResult status;
+        void *found = nullptr;
+        if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000,
+                                             cudaEnableDefault, &status) != cudaSuccess ||
+            status != cudaDriverEntryPointSuccess)
+            return false;
+        encode = (PFN_cuTensorMapEncodeTiled_v12000)found;
+    }
+    for (int i = 0; i < dims; i++) {
+        sizes[i] = (cuuint64_t)size[i];
+        if (i)
+            pitches[i - 1] = (cuuint64_t)pitch[i - 1] * 2;
+    }
+    return encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, (cuuint32_t)dims, (void *)x, sizes,
+                  pitches, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                  CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
 
 __device__ __forceinline__ uint32_t shared_address(const void *p)
 {
@@ -63,6 +94,24 @@ __device__ __forceinline__ void tensor_load(void *to, const CUtensorMap *map, in
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes"
                  " [%0], [%1, {%3, %4}], [%2];" ::"r"(shared_address(to)),
                  "l"((uint64_t)map), "r"(shared_address(barrier)), "r"(column), "r"(row)
+                 : "memory");
+}
+
+__device__ __forceinline__ void tensor_load(void *to, const CUtensorMap *map, int c0, int c1,
+                                            int c2, uint64_t *barrier)
+{
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes"
+                 " [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(shared_address(to)),
+                 "l"((uint64_t)map), "r"(shared_address(barrier)), "r"(c0), "r"(c1), "r"(c2)
+                 : "memory");
+}
+__device__ __forceinline__ void tensor_load(void *to, const CUtensorMap *map, int c0, int c1,
+                                            int c2, int c3, uint64_t *barrier)
+{
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes"
+                 " [%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(shared_address(to)),
+                 "l"((uint64_t)map), "r"(shared_address(barrier)), "r"(c0), "r"(c1), "r"(c2),
+                 "r"(c3)
                  : "memory");
 }
 

@@ -32,9 +32,9 @@ struct key_half {
 
 /* What is the same for all tiles of a launch. */
 struct key_levels {
-    int window;
-    bool own_block; /* rows always see their own query block */
-    int stride;     /* > 0: strided keys */
+    int window, dense; /* tiles before position `dense` see everything as local */
+    bool own_block;    /* rows always see their own query block */
+    int stride;        /* > 0: strided keys */
     bool landmarks;
     int k;         /* blocks selected at most */
     float bias[3]; /* local, far, selected */
@@ -42,7 +42,7 @@ struct key_levels {
 
 __device__ __forceinline__ int first_seen(const key_levels &levels, int row, int tile)
 {
-    int lo = row - levels.window + 1;
+    int lo = tile < levels.dense ? 0 : row - levels.window + 1;
     if (levels.own_block && lo > tile)
         lo = tile;
     return lo > 0 ? lo : 0;
@@ -74,18 +74,18 @@ struct key_list {
 __device__ __forceinline__ void key_list_make(key_list &list, const key_levels &levels, int tile,
                                               const int32_t *selection, int lane)
 {
-    int found = 0, lo_max;
+    int found = 0, lo_max, k = tile < levels.dense ? 0 : levels.k;
     list.tile = tile;
 #pragma unroll
     for (int i = 0; i < 4; i++)
         list.lo[i] = first_seen(levels, tile + i / 2 * 64 + i % 2 * 63, tile);
     lo_max = list.lo[3];
     list.n_local = (tile + TILE_ROWS - list.lo[0] / HALF_KEYS * HALF_KEYS) / HALF_KEYS;
-    if (levels.k > 0) {
+    if (k > 0) {
 #pragma unroll
         for (int i = 0; i < SELECTION_LANES; i++) {
             int at = 32 * i + lane;
-            list.selected[i] = at < levels.k ? selection[at] : -1;
+            list.selected[i] = at < k ? selection[at] : -1;
             found += __popc(__ballot_sync(~0u, list.selected[i] >= 0));
         }
     }

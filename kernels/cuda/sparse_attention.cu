@@ -57,6 +57,7 @@ extern "C" SX_DECL_SPARSE_ATTENTION(sx_sparse_attention_cuda)
     a.start = (int)shape->start;
     a.scale = shape->scale;
     a.levels.window = shape->window;
+    a.levels.dense = shape->dense;
     a.levels.own_block = true;
     a.levels.stride = stride;
     a.levels.landmarks = shape->landmarks;

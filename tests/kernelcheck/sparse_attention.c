@@ -21,7 +21,7 @@ typedef struct sequence {
 static int first_seen(const sx_sparse *shape, int p)
 {
     int lo = p - shape->window + 1, block = p / SX_QUERY_BLOCK * SX_QUERY_BLOCK;
-    lo = lo > block ? block : lo;
+    lo = block < shape->dense ? 0 : lo > block ? block : lo;
     return lo > 0 ? lo : 0;
 }
 
@@ -299,6 +299,7 @@ void check_sparse_attention(backend *on)
                                .stride = shapes[i].stride,
                                .landmarks = shapes[i].landmarks,
                                .k = shapes[i].k,
+                               .dense = i % 5 == 2 ? 150 : 0,
                                .scale = 1.0f / sqrtf((float)d)};
             memcpy(shape.gate, shapes[i].gate, sizeof shape.gate);
             if (!on->quick || shape.n < 400)
@@ -315,6 +316,7 @@ void check_sparse_attention(backend *on)
                            .stride = i % 3 == 1 ? 64 : 0,
                            .landmarks = i % 3 == 2,
                            .k = between(1, 3),
+                           .dense = i % 4 ? 0 : 200,
                            .sink = i % 2,
                            .score = i % 2 ? SX_SCORE_ANTIDIAGONAL : SX_SCORE_MEAN,
                            .scale = 0.125f,
@@ -340,6 +342,11 @@ static void run(backend *on, void *user, int turn)
     size_t copy = (size_t)(turn % p->copies) * (size_t)p->shape.n * 2; /* bytes of one column */
     char *q = p->q + copy * (size_t)rows;
     char *k = p->k + copy * (size_t)width, *v = p->v + copy * (size_t)width;
+    if (p->shape.n <= p->shape.dense) {
+        on->kn.sparse_attention(on->stream, p->o, NULL, &p->shape, q, rows, k, v, width, NULL, NULL,
+                                NULL, 0);
+        return;
+    }
     if (p->shape.k)
         on->kn.block_mean(on->stream, p->mean_k, k, 0, p->shape.n / SX_BLOCK, width, width);
     if (p->shape.landmarks)
@@ -393,6 +400,7 @@ void bench_sparse_attention(backend *on)
         int n = p.shape.n, width = p.shape.kv_heads * p.shape.d;
         double keys = 0;
         char what[96];
+        p.shape.dense = p.shape.k ? sx_sparse_dense_below(&p.shape) : 0;
 
         p.query_blocks = (n + SX_QUERY_BLOCK - 1) / SX_QUERY_BLOCK;
         size_t rows = (size_t)n * (size_t)(p.shape.heads * p.shape.d);

@@ -87,7 +87,7 @@ static void check_shape(backend *on, const sx_sparse *whole, int first, bool exa
                        "query block %d was written", b);
                 continue;
             }
-            lo = lo > row ? row : lo;
+            lo = row < shape.dense ? 0 : lo > row ? row : lo;
             n = lo > 0 ? (lo + SX_BLOCK - 1) / SX_BLOCK : 0;
             while (found < shape.k && list[found] >= 0)
                 found++;
@@ -144,6 +144,7 @@ void check_sparse_select(backend *on)
                                    .n = shapes[i].n,
                                    .window = shapes[i].window,
                                    .k = shapes[i].k,
+                                   .dense = i % 4 == 3 ? 300 : 0,
                                    .sink = shapes[i].sink,
                                    .score = score ? SX_SCORE_ANTIDIAGONAL : SX_SCORE_MEAN,
                                    .scale = exact ? 1.0f : 0.125f,
