@@ -572,7 +572,10 @@ def page(data):
            "Random data; operands in turn where one would stay in the cache; medians. Attention "
            f"has {HEADS} query and {KV_HEADS} key heads of {D}. Prefill of ours includes block "
            "means and selection. A share of product counts only what the rows see, a share of copy "
-           "each operand once.", "",
+           "each operand once. The peers of scan and gather are replayed as CUDA graphs, without "
+           "Python; ours is launched call by call. torch.topk ranks scores rounded to bf16; of one "
+           "query it is as bound by reading the landmarks as ours, so that no ratio is asked for.",
+           "",
            *lines_of([HEADINGS] + [cells(row) for row in table(data)]), "",
            f"Time grows as N^{growth(data):.3f} from 512K to 4 M tokens (must N^1.15, aim N^1)."]
     decode = Figures(data).peers.get((FLASH, f"1 x {1 << 22} decode"))
