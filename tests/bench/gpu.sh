@@ -5,7 +5,7 @@
 # name in Markdown beside it. Where the sources came without git, SPARSEX_COMMIT names them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-export SPARSEX_COMMAND="bash tests/bench/gpu.sh${*:+ $*}"
+export SPARSEX_COMMAND='bash tests/bench/gpu.sh'
 
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
 out=tests/bench/results/$(date -u +%F)-$(awk '{ print tolower($NF) }' <<<"$gpu").json
