@@ -139,11 +139,12 @@ __device__ __forceinline__ void key_list_at(key_half &half, const key_list &list
     }
     i -= list.n_local;
     if (i < list.n_selected) {
-        int block = list.selected[0];
+        int block = 0; /* each part is asked, so that the list stays in registers */
 #pragma unroll
-        for (int j = 1; j < SELECTION_LANES; j++)
-            block = i >> 5 == j ? list.selected[j] : block;
-        block = __shfl_sync(~0u, block, i & 31);
+        for (int j = 0; j < SELECTION_LANES; j++) {
+            int here = __shfl_sync(~0u, list.selected[j], i & 31);
+            block = i >> 5 == j ? here : block;
+        }
         half.key = half.row = block * HALF_KEYS;
         half.kind = KEYS_FAR;
         half.bias = levels.bias[2];

@@ -35,21 +35,36 @@ __device__ __forceinline__ uint64_t ranked(float score, int block)
     return (uint64_t)bits << 32 | ~(uint32_t)block;
 }
 
-/* By one warp, largest first. (Batcher 1968, bitonic sort.) */
-static __device__ void sort_list(uint64_t *list, int lane)
+/* By one warp, largest first, in registers: number 32 r + lane is x[r] of that lane.  (Batcher
+ * 1968, bitonic sort.) Ends with the warp in step. */
+static __device__ __noinline__ void sort_list(uint64_t *list, int lane)
 {
+    uint64_t x[LIST / 32];
+    __syncwarp();
+#pragma unroll
+    for (int r = 0; r < LIST / 32; r++)
+        x[r] = list[32 * r + lane];
+#pragma unroll
     for (int size = 2; size <= LIST; size *= 2)
-        for (int step = size / 2; step > 0; step /= 2) {
-            __syncwarp();
-            for (int pair = lane; pair < LIST / 2; pair += 32) {
-                int i = 2 * pair - (pair & (step - 1)), j = i + step;
-                uint64_t a = list[i], b = list[j];
-                if ((a < b) == ((i & size) == 0)) {
-                    list[i] = b;
-                    list[j] = a;
+#pragma unroll
+        for (int step = size / 2; step > 0; step /= 2)
+#pragma unroll
+            for (int r = 0; r < LIST / 32; r++) {
+                bool falling = ((32 * r + lane) & size) == 0;
+                if (step < 32) {
+                    uint64_t other = __shfl_xor_sync(~0u, x[r], step);
+                    bool larger = ((lane & step) == 0) == falling;
+                    x[r] = (x[r] < other) == larger ? other : x[r];
+                } else if (!(r & step / 32)) {
+                    uint64_t low = x[r], high = x[r | step / 32];
+                    bool swap = (low < high) == falling;
+                    x[r] = swap ? high : low;
+                    x[r | step / 32] = swap ? low : high;
                 }
             }
-        }
+#pragma unroll
+    for (int r = 0; r < LIST / 32; r++)
+        list[32 * r + lane] = x[r];
     __syncwarp();
 }
 
