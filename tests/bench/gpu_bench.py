@@ -571,10 +571,11 @@ def page(data):
            f"{top['copy'] * 1e-12:.2f} TB/s.", "",
            "Random data; operands in turn where one would stay in the cache; medians, but of dense "
            f"attention over 1 M tokens one run. Attention has {HEADS} query and {KV_HEADS} key "
-           f"heads of {D}. Prefill of ours includes block means and selection. A share of product counts only what the rows see, a share of copy "
-           "each operand once. The peers of scan and gather are replayed as CUDA graphs, without "
-           "Python; ours is launched call by call. torch.topk ranks scores rounded to bf16; for one "
-           "query it is bound by reading the landmarks, as ours is.",
+           f"heads of {D}. Prefill of ours includes block means and selection. A share of product "
+           "counts only what the rows see, a share of copy each operand once. The peers of scan "
+           "and gather are replayed as CUDA graphs, without Python; ours is launched call by call. "
+           "torch.topk ranks scores rounded to bf16; for one query it is bound by reading the "
+           "landmarks, as ours is.",
            "",
            *lines_of([HEADINGS] + [cells(row) for row in table(data)]), "",
            f"Time grows as N^{growth(data):.3f} from 512K to 4 M tokens (must N^1.15, aim N^1)."]
