@@ -225,7 +225,8 @@ int sx_sparse_dense_below(const sx_sparse *shape);
 size_t sx_sparse_select_work(const sx_sparse *shape);
 
 /* The attention itself.  q [n, q_stride], o [n, heads * d], lse [heads, n] or NULL: natural
- * logarithm of the softmax's denominator; k, v [start + n, kv_stride]; mean_k, mean_v [blocks,
+ * logarithm of the softmax's denominator (the sum of the weights as they are multiplied: a GPU
+ * rounds them to bfloat16); k, v [start + n, kv_stride]; mean_k, mean_v [blocks,
  * kv_heads * d], for landmarks; selection as above, NULL where k = 0.  shape is a host's. */
 #define SX_DECL_SPARSE_ATTENTION(name)                                                             \
     void name(sx_stream *stream, void *o, float *lse, const sx_sparse *shape, const void *q,       \

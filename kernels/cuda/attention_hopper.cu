@@ -239,7 +239,9 @@ __device__ __forceinline__ void hide(float (&score)[64], const tile_keys &keys, 
     }
 }
 
-/* Scores -> weights against the new maximum, in place; shrink[r]: what the old ones are worth. */
+/* Scores -> weights against the new maximum, rounded to bfloat16, in place; shrink[r]: what the old
+ * ones are worth. The sum is that of the rounded weights, which are the ones that v is multiplied
+ * by: their errors cancel in the quotient. */
 __device__ __forceinline__ void softmax_step(softmax_rows &m, float (&shrink)[2],
                                              float (&score)[64], float scale,
                                              const float (&bias)[2])
@@ -266,23 +268,24 @@ __device__ __forceinline__ void softmax_step(softmax_rows &m, float (&shrink)[2]
         for (int h = 0; h < 2; h++) {
             float shift = bias[h] - top;
 #pragma unroll
-            for (int i = 8 * h; i < 8 * h + 8; i++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    float p = exp2_fast(fmaf(score[4 * i + 2 * r + e], scale, shift));
-                    score[4 * i + 2 * r + e] = p;
-                    sum[e] += p;
-                }
+            for (int i = 8 * h; i < 8 * h + 8; i++) {
+                float *pair = &score[4 * i + 2 * r];
+                uint32_t p = pack_bf16(exp2_fast(fmaf(pair[0], scale, shift)),
+                                       exp2_fast(fmaf(pair[1], scale, shift)));
+                sum[0] += pair[0] = sx_low(p);
+                sum[1] += pair[1] = sx_high(p);
+            }
         }
         m.sum[r] = sum[0] + sum[1];
     }
 }
 
-__device__ __forceinline__ void weights_to_bf16(uint32_t (&p)[32], const float (&score)[64])
+__device__ __forceinline__ void take_weights(uint32_t (&p)[32], const float (&score)[64])
 {
 #pragma unroll
     for (int i = 0; i < 32; i++)
-        p[i] = pack_bf16(score[2 * i], score[2 * i + 1]);
+        p[i] = __byte_perm(__float_as_uint(score[2 * i]), __float_as_uint(score[2 * i + 1]),
+                           0x7632);
 }
 
 /* O / sum -> o, through shared memory so that whole rows are written. */
@@ -370,7 +373,7 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
     while (n_tiles > 0) { /* the scores of the first tile of these rows are there */
         softmax_rows m = {{-INFINITY, -INFINITY}, {0.0f, 0.0f}};
         weigh<D>(s, a, warpgroup, slot, stage, flags, m, shrink, score, scale);
-        weights_to_bf16(p, score);
+        take_weights(p, score);
 #pragma unroll
         for (int i = 0; i < D / 2; i++)
             o[i] = 0.0f;
@@ -402,7 +405,7 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
                 for (int i = 0; i < D / 2; i++)
                     o[i] *= shrink[i / 2 % 2];
             }
-            weights_to_bf16(p, score);
+            take_weights(p, score);
         }
         /* The first scores of the next rows run with the last values of these. Behind the last rows
          * they are scores of what lies there, and nobody's. */

@@ -96,6 +96,7 @@ __global__ void __launch_bounds__(32 * WARPS) plain_kernel(const __grid_constant
             continue;
         }
         float score[HALF_KEYS / 8][4];
+        uint32_t weight[HALF_KEYS / 8][2];
 #pragma unroll
         for (int j = 0; j < HALF_KEYS / 8; j++)
             score[j][0] = score[j][1] = score[j][2] = score[j][3] = 0.0f;
@@ -142,20 +143,18 @@ __global__ void __launch_bounds__(32 * WARPS) plain_kernel(const __grid_constant
                 o[j][2 * r + 1] *= shrink;
             }
 #pragma unroll
-            for (int j = 0; j < HALF_KEYS / 8; j++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    float p = exp2f(fmaf(score[j][2 * r + e], scale, half[0].bias - base));
-                    score[j][2 * r + e] = p;
-                    sum[r] += p;
-                }
+            for (int j = 0; j < HALF_KEYS / 8; j++) {
+                float shift = half[0].bias - base;
+                weight[j][r] = sx_pair(exp2f(fmaf(score[j][2 * r], scale, shift)),
+                                       exp2f(fmaf(score[j][2 * r + 1], scale, shift)));
+                /* of the rounded weights: their errors cancel in the quotient */
+                sum[r] += sx_low(weight[j][r]) + sx_high(weight[j][r]);
+            }
         }
 #pragma unroll
         for (int j = 0; j < HALF_KEYS / 16; j++) {
-            uint32_t p[4] = {sx_pair(score[2 * j][0], score[2 * j][1]),
-                             sx_pair(score[2 * j][2], score[2 * j][3]),
-                             sx_pair(score[2 * j + 1][0], score[2 * j + 1][1]),
-                             sx_pair(score[2 * j + 1][2], score[2 * j + 1][3])};
+            uint32_t p[4] = {weight[2 * j][0], weight[2 * j][1], weight[2 * j + 1][0],
+                             weight[2 * j + 1][1]};
 #pragma unroll
             for (int c = 0; c < D / 16; c++) {
                 uint32_t v[4]; /* columns 16 c ..: two products of 8 */
