@@ -95,13 +95,6 @@ size_t sx_window_attention_work(int n, int n_segments, int longest, int d, int w
     void name(sx_stream *stream, float *score, const void *q, const void *landmark, int n,         \
               int n_blocks, int d)
 
-/* Merges scores of blocks base .. base + n_blocks into the k best so far.  best_score, best_block
- * [k], best first, ties to the lower index; unused places hold -INFINITY and -1. Blocks must come
- * in ascending order over the calls. */
-#define SX_DECL_TOPK_MERGE(name)                                                                   \
-    void name(sx_stream *stream, float *best_score, int32_t *best_block, int k,                    \
-              const float *score, int n_blocks, int32_t base)
-
 /* Scores as above, and the k best for each query, the scores themselves never written out.
  * best_score, best_block [n, k], best first, ties to the lower index; unused places hold -INFINITY
  * and -1, and so they must before the first of several calls over parts of one context: blocks
@@ -292,7 +285,6 @@ int sx_matmul_rows(int n);
     X(WINDOW_ATTENTION, window_attention)                                                          \
     X(LANDMARK_POOL, landmark_pool)                                                                \
     X(LANDMARK_SCORE, landmark_score)                                                              \
-    X(TOPK_MERGE, topk_merge)                                                                      \
     X(LANDMARK_TOPK, landmark_topk)                                                                \
     X(KV_PACK, kv_pack)                                                                            \
     X(KV_UNPACK, kv_unpack)                                                                        \

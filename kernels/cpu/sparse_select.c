@@ -42,8 +42,24 @@ static float score_antidiagonal(const sx_sparse *shape, const float *q, int q_st
     return best;
 }
 
+/* The k best so far, best first; an equal score stays behind the earlier block, NaN never enters.
+ */
+static void keep(float *best_score, int32_t *best, int k, float score, int block)
+{
+    int place = k - 1;
+    if (k < 1 || !(score > best_score[place]))
+        return;
+    for (; place > 0 && score > best_score[place - 1]; place--) {
+        best_score[place] = best_score[place - 1];
+        best[place] = best[place - 1];
+    }
+    best_score[place] = score;
+    best[place] = block;
+}
+
 SX_DECL_SPARSE_SELECT(sx_sparse_select_c)
 {
+    (void)stream;
     const float *queries = q, *keys = k, *means = mean_k;
     int group = shape->heads / shape->kv_heads, d = shape->d;
     float *best_score = work;
@@ -72,7 +88,7 @@ SX_DECL_SPARSE_SELECT(sx_sparse_select_c)
                                                           kv_stride));
                 if (!c && shape->sink)
                     s = INFINITY;
-                sx_topk_merge_c(stream, best_score, best, shape->k, &s, 1, c);
+                keep(best_score, best, shape->k, s, c);
             }
             while (found < shape->k && best[found] >= 0)
                 found++;

@@ -36,7 +36,6 @@
     X(window_attention, window_attention)                                                          \
     X(landmark_pool, landmark_pool)                                                                \
     X(landmark_score, landmark_score)                                                              \
-    X(topk_merge, topk_merge)                                                                      \
     X(landmark_topk, landmark_topk)                                                                \
     X(kv, kv_pack)                                                                                 \
     X(lse_merge, lse_merge)                                                                        \
