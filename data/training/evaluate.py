@@ -216,7 +216,8 @@ def by_hand(run, folder, files, log):
         r = Repository(mine, run.tok, 1e9, 1, hidden=0, needles=0, tasks=0)
         s, asked = run.encode(r.segments), []
         for q in rows:
-            right = {b for x in r.defs if x["file"].path == q["path"] and re.split(r"::|\.", x["name"])[-1] == q["name"] and x["kind"] in ("function", "method") for b in range(x["blocks"][0], x["blocks"][1] + 1)}
+            answers = {(a["path"], a["name"]) for a in [q] + q.get("also", [])}
+            right = {b for x in r.defs if (x["file"].path, re.split(r"::|\.", x["name"])[-1]) in answers and x["kind"] in ("function", "method") for b in range(x["blocks"][0], x["blocks"][1] + 1)}
             if right:
                 asked.append((q["question"], right, None))
             else:

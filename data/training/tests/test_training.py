@@ -154,20 +154,6 @@ class Questions(unittest.TestCase):
             told = " ".join(line for line, m in zip(lines, matters) if m)
             self.assertTrue(all(w in told for w in words), kind)
 
-    def test_written_by_hand(self):
-        folder = os.path.join(os.path.dirname(questions.__file__), "questions")
-        kept = {row[1] for row in heldout.table() if row[2] == "questions"}
-        seen = set()
-        for name in os.listdir(folder):
-            with open(os.path.join(folder, name), encoding="utf-8") as f:
-                for line in f:
-                    q = json.loads(line)
-                    self.assertEqual(sorted(q), ["name", "path", "question", "repo"])
-                    self.assertIn(q["repo"], kept)
-                    self.assertNotIn(q["name"].lower(), q["question"].lower())
-                    self.assertNotIn(q["question"], seen)
-                    seen.add(q["question"])
-
     def test_needles_differ(self):
         rng, used = random.Random(1), set()
         for _ in range(500):
