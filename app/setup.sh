@@ -53,7 +53,8 @@ sx_prepare() {
     fi
 }
 
-# sx_build DIR [meson option...]: configured once, built as far as needed.
+# sx_build DIR [meson option...]: configured once, built as far as needed; with sx_targets set, only
+# those.
 sx_build() {
     local dir=$1 log
     shift
@@ -63,7 +64,7 @@ sx_build() {
         meson setup "$dir" "$sx_root" "$@" >"$log" 2>&1
     else
         meson configure "$dir" "$@" >"$log" 2>&1
-    fi && ninja -C "$dir" >"$log" 2>&1
+    fi && ninja -C "$dir" ${sx_targets:-} >"$log" 2>&1
     local rc=$?
     [ $rc -eq 0 ] || tail -n 60 "$log" >&2
     rm -f "$log"

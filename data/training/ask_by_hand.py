@@ -4,26 +4,8 @@
 
 Makes a git repository of each project in PACKS/questions.jsonl.xz under WORK, lets SPARSEX answer (on this machine's CPU, bundled model), and prints how often a right
 definition comes first and within five of the places that are shown, with 95 % intervals (Wilson 1927)."""
-import collections, json, math, os, re, subprocess, sys
-import shards
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def questions(folder):
-    rows = collections.defaultdict(list)
-    for name in sorted(os.listdir(folder)):
-        with open(os.path.join(folder, name), encoding="utf-8") as f:
-            for line in f:
-                rows[json.loads(line)["repo"]].append(json.loads(line))
-    return rows
-
-
-def interval(hits, n):
-    p, z = hits / n, 1.96
-    middle, reach = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return "%5.1f %% (%.0f-%.0f)" % (100 * p, 100 * (middle - reach) / (1 + z * z / n), 100 * (middle + reach) / (1 + z * z / n))
-
+import collections, json, os, re, subprocess, sys
+import by_hand, shards
 
 def repository(folder, files):
     for f in files:
@@ -46,10 +28,15 @@ def ask(sparsex, folder, rows):
         sys.exit("%s: %d answers to %d questions" % (folder, len(answers), len(rows)))
     places = []
     for row, answer in zip(rows, answers):
-        right = {(a["path"], a["name"]) for a in [row] + row.get("also", [])}
+        right = by_hand.answers(row)
         shown = [(s["path"], re.split(r"::|\.|#", s["name"] or "")[-1]) for s in json.loads(answer)["spans"]]
         places.append(next((i for i, s in enumerate(shown, 1) if s in right), 0))
     return places
+
+
+def report(name, places):
+    n = len(places)
+    print("%-24s n %3d  first %s  within five %s" % (name, n, by_hand.interval(sum(p == 1 for p in places), n), by_hand.interval(sum(0 < p <= 5 for p in places), n)), flush=True)
 
 
 def main(sparsex, packs, work, *names):
@@ -57,7 +44,7 @@ def main(sparsex, packs, work, *names):
     for record in shards.read(os.path.join(packs, "questions.jsonl.xz")):
         files[record["repo"]].append(record)
     everywhere = []
-    for repo, rows in questions(os.path.join(HERE, "questions")).items():
+    for repo, rows in by_hand.read().items():
         if repo not in files or (names and repo not in names):
             continue
         folder = os.path.join(os.path.abspath(work), repo)
@@ -65,9 +52,8 @@ def main(sparsex, packs, work, *names):
             repository(folder, files[repo])
         places = ask(sparsex, folder, rows)
         everywhere += places
-        print("%-24s n %3d  first %s  within five %s" % (repo, len(places), interval(sum(p == 1 for p in places), len(places)), interval(sum(0 < p <= 5 for p in places), len(places))), flush=True)
-    if everywhere:
-        print("%-24s n %3d  first %s  within five %s" % ("all", len(everywhere), interval(sum(p == 1 for p in everywhere), len(everywhere)), interval(sum(0 < p <= 5 for p in everywhere), len(everywhere))))
+        report(repo, places)
+    report("all", everywhere)
 
 
 if __name__ == "__main__":

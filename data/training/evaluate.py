@@ -5,10 +5,10 @@
 PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
 and only those are asked for by their sentence. Ranking: the sum over the global layers of the softmax over the selected blocks of
 landmark score times temperature; a block counts as right when it holds a part of the right definition. Fixed seeds."""
-import argparse, collections, json, math, os, random, re, sqlite3, time
+import argparse, collections, json, os, random, re, sqlite3, time
 import numpy as np
 import torch
-import controls as C, data as D, docs, questions as Qs, runner
+import by_hand as written, controls as C, data as D, docs, questions as Qs, runner
 
 START = time.time()
 SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
@@ -18,15 +18,6 @@ WORD = re.compile(r"\w+")
 
 def log(*a):
     print("[%5.0fs]" % (time.time() - START), *a, flush=True)
-
-
-def interval(k, n):
-    """Wilson's 95 % interval -> "91.2 (88.0-93.7)" in per cent"""
-    if not n:
-        return "-"
-    z, p = 1.96, k / n
-    mid, half, d = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)), 1 + z * z / n
-    return "%.1f (%.1f-%.1f)" % (100 * p, 100 * (mid - half) / d, 100 * (mid + half) / d)
 
 
 class Repository:
@@ -201,14 +192,10 @@ class Bm25:
         return c
 
 
-def by_hand(run, folder, files, log):
+def by_hand(run, files, log):
     """The questions written by hand, each asked of its own repository with all comments left in -> counts"""
-    c, repositories, missing = collections.Counter(), collections.defaultdict(list), []
-    for name in sorted(os.listdir(folder)):
-        with open(os.path.join(folder, name), encoding="utf-8") as f:
-            for line in f:
-                repositories[json.loads(line)["repo"]].append(json.loads(line))
-    for repo, rows in repositories.items():
+    c, missing = collections.Counter(), []
+    for repo, rows in written.read().items():
         mine = [f for f in files if f.repo == repo]
         if not mine:
             missing.append(repo)
@@ -216,7 +203,7 @@ def by_hand(run, folder, files, log):
         r = Repository(mine, run.tok, 1e9, 1, hidden=0, needles=0, tasks=0)
         s, asked = run.encode(r.segments), []
         for q in rows:
-            answers = {(a["path"], a["name"]) for a in [q] + q.get("also", [])}
+            answers = written.answers(q)
             right = {b for x in r.defs if (x["file"].path, re.split(r"::|\.", x["name"])[-1]) in answers and x["kind"] in ("function", "method") for b in range(x["blocks"][0], x["blocks"][1] + 1)}
             if right:
                 asked.append((q["question"], right, None))
@@ -228,7 +215,7 @@ def by_hand(run, folder, files, log):
 
 
 def shown(c):
-    return {k: v if k == "n" else interval(v, c["n"]) for k, v in c.items()}
+    return {k: v if k == "n" else written.interval(v, c["n"]) for k, v in c.items()}
 
 
 def main():
@@ -254,7 +241,7 @@ def main():
         shards = [os.path.join(a.packs, f) for f in sorted(os.listdir(a.packs)) if re.fullmatch(re.escape(name) + r"(-[0-9]+)?\.jsonl\.xz", f)]
         repositories[name] = D.load(shards, tokenizer, 12 if gpu else 1)
     if "questions" in repositories:
-        c = by_hand(run, os.path.join(os.path.dirname(os.path.abspath(__file__)), "questions"), repositories["questions"], log)
+        c = by_hand(run, repositories["questions"], log)
         results["by hand"] = shown(c)
         log("by hand", json.dumps(shown(c)))
         with open(a.out, "w") as f:

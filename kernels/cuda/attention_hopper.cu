@@ -61,13 +61,6 @@ __device__ __forceinline__ float exp2_fast(float x)
     return y;
 }
 
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high)
-{
-    uint32_t y;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
-    return y;
-}
-
 /* One half tile: D / 64 panels of 64 rows into half `half` of a stage. */
 template <int D>
 __device__ __forceinline__ void load_half(unsigned char (*stage)[PANEL_BYTES], int half,
@@ -270,8 +263,8 @@ __device__ __forceinline__ void softmax_step(softmax_rows &m, float (&shrink)[2]
 #pragma unroll
             for (int i = 8 * h; i < 8 * h + 8; i++) {
                 float *pair = &score[4 * i + 2 * r];
-                uint32_t p = pack_bf16(exp2_fast(fmaf(pair[0], scale, shift)),
-                                       exp2_fast(fmaf(pair[1], scale, shift)));
+                uint32_t p = sx_pair(exp2_fast(fmaf(pair[0], scale, shift)),
+                                     exp2_fast(fmaf(pair[1], scale, shift)));
                 sum[0] += pair[0] = sx_low(p);
                 sum[1] += pair[1] = sx_high(p);
             }
@@ -314,7 +307,7 @@ __device__ __forceinline__ void finish(shared<D> &s, const attention &a, const q
         for (int r = 0; r < 2; r++)
 #pragma unroll
             for (int i = 0; i < PANEL / 8; i++)
-                *(uint32_t *)&out[lane / 4 + 8 * r][8 * i + lane % 4 * 2] = pack_bf16(
+                *(uint32_t *)&out[lane / 4 + 8 * r][8 * i + lane % 4 * 2] = sx_pair(
                     o[32 * p + 4 * i + 2 * r] * inverse[r],
                     o[32 * p + 4 * i + 2 * r + 1] * inverse[r]);
         __syncwarp();
