@@ -149,6 +149,15 @@ class Piece:
 
     newlines = None                              # ids of tokens that end a line: learn_newlines()
 
+    def span(self, d, hidden, high):
+        """The blocks here of a definition of which [.., high) is here: from its doc comment in front, if that was left in, which is
+        where the engine lets a definition begin. -> first, last; (-1, -1) if it does not begin here"""
+        front = not hidden and d[DOC0] < d[DOC1] <= d[START]
+        b0, b1 = self.at(d[DOC0]) if front else -1, self.at(min(d[END], high) - 1, True)
+        if b0 < 0:
+            b0 = self.at(d[START])
+        return (b0, b1) if 0 <= b0 <= b1 else (-1, -1)
+
     def at(self, byte, end=False):
         """The block here of a byte of the file, or -1 if it is not here"""
         t = self.file.token(byte) - self.s
@@ -182,8 +191,8 @@ def comment_ranges(f, s, e, rng, share):
 class Builder:
     """Makes groups of sequences. shape: L tokens a sequence, the first LC of them context; NB blocks; NQ questions at most."""
 
-    def __init__(self, files, tokenizer, rng, L=32768, LC=24576, NB=1024, NQ=320, strip=0.6, repository=0.6):
-        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository = files, rng, L, LC, NB, NQ, strip, repository
+    def __init__(self, files, tokenizer, rng, L=32768, LC=24576, NB=1024, NQ=320, strip=0.6, repository=0.6, told=0.2):
+        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told = files, rng, L, LC, NB, NQ, strip, repository, told
         self.tok = Tokenizer(tokenizer)
         self.segments, self.repos = [], {}
         for i, f in enumerate(files):
@@ -304,12 +313,12 @@ class Builder:
             for i, d in enumerate(f.defs):
                 if not low <= d[START] < high:
                     continue
-                b0, b1 = piece.at(d[START]), piece.at(min(d[END], high) - 1, True)
-                if b0 < 0 or b1 < b0:
+                hidden = i in gone
+                b0, b1 = piece.span(d, hidden, high)
+                if b0 < 0:
                     continue
                 blocks[i] = (nb + b0, nb + b1)
                 name = f.name(d)
-                hidden = i in gone
                 item = (f, d, name, nb + b0, nb + b1, d[DOC1] > d[DOC0], hidden)
                 defs.append(item)
                 names.setdefault(name, []).append(item)
@@ -416,7 +425,8 @@ class Builder:
                 if len(answer) < 4 or len(answer) > 120:
                     continue
             else:
-                pool = hidden if kind == "meaning" else documented if kind == "explain" else defs
+                open_one = kind == "meaning" and rng.random() < self.told
+                pool = documented if kind == "explain" or open_one else hidden if kind == "meaning" else defs
                 if not pool:
                     continue
                 item = rng.choice(pool)
@@ -430,7 +440,7 @@ class Builder:
                 key = [f.key, number(name.encode()), -1]
                 answer = f.ids[f.token(d[START]):f.token(max(d[START], min(d[END], d[HEAD] + 60)) - 1) + 1][:32].tolist()
                 if kind in ("meaning", "explain"):
-                    lines = told[id(item)] if kind == "meaning" else lines_of[id(item)]
+                    lines = told[id(item)] if kind == "meaning" and not open_one else lines_of[id(item)]
                     key[2] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
                 if kind == "meaning":
                     text = lines[0] if rng.random() < 0.7 else rng.choice(lines) if rng.random() < 0.7 else " ".join(lines[:2])

@@ -3,8 +3,8 @@
     python3 evaluate.py MODEL PACKS OUT.json [--sets redis,flask,...] [--tokens 32e6] [--n 400] [--dense 2e5] [--seconds 500]
 
 PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
-and only those are asked for by their sentence. Ranking: the sum over the global layers of the softmax over the selected blocks of
-landmark score times temperature; a block counts as right when it holds a part of the right definition. Fixed seeds."""
+and only those are asked for by their sentence. Ranking: over the blocks that a global layer selected, the weighted sum
+of the layers' landmark scores; a block counts as right when it holds a part of the right definition. Fixed seeds."""
 import argparse, collections, json, os, random, re, sqlite3, time
 import numpy as np
 import torch
@@ -52,8 +52,8 @@ class Repository:
             functions = []
             for i, d in enumerate(f.defs):
                 if low <= d[D.START] < high:
-                    b0, b1 = piece.at(d[D.START]), piece.at(min(d[D.END], high) - 1, True)
-                    if b0 >= 0 and b1 >= b0:
+                    b0, b1 = piece.span(d, i in gone, high)
+                    if b0 >= 0:
                         self.defs.append(dict(name=f.name(d), kind=d[D.KIND], blocks=(nb + b0, nb + b1), hidden=i in gone, file=f, d=d))
                         if d[D.KIND] in ("function", "method"):
                             functions.append((d[D.START], d[D.END]))
@@ -92,15 +92,14 @@ class Repository:
                 "callers": [("Who calls `%s`?" % k, v, None) for k, v in called]}
 
 
-def rank(info, i):
-    """Blocks of question i, best first: by landmarks, and by the mass of the upper layers"""
-    by, mass = collections.Counter(), collections.Counter()
-    for g, (blocks, scores, m, _) in enumerate(info):
-        for b, w, x in zip(blocks[i].tolist(), scores[i].softmax(-1).tolist(), m[i].tolist()):
-            by[b] += w
-            if g:
-                mass[b] += x
-    return [b for b, _ in by.most_common()], [b for b, _ in mass.most_common()]
+def rank(seen, i):
+    """Blocks of question i, best first: by the weighted sum of the layers' scores, and by the mass of the upper layers"""
+    mass = collections.Counter()
+    for blocks, _, m, _ in seen.layers[1:]:
+        for b, x in zip(blocks[i].tolist(), m[i].tolist()):
+            mass[b] += x
+    by = dict(zip(seen.blocks[i].tolist(), seen.rank[i].tolist()))
+    return sorted(by, key=lambda b: -by[b]), [b for b, _ in mass.most_common()]
 
 
 def retrieve(run, s, rows, upto, n, size=32):
@@ -109,15 +108,15 @@ def retrieve(run, s, rows, upto, n, size=32):
     c = collections.Counter(n=len(rows))
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
-        _, info = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q, _, _ in part], s, upto)
+        _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q, _, _ in part], s, upto)
         for i, (_, right, _) in enumerate(part):
-            by, mass = rank(info, i)
+            by, mass = rank(seen, i)
             c["first"] += by[0] in right
             c["five"] += any(b in right for b in by[:5])
             c["sixteen"] += any(b in right for b in by[:16])
             c["selected"] += any(b in right for b in by)
             c["mass first"] += mass[0] in right
-            c["said absent"] += sum(x[3][i].item() for x in info) < 0
+            c["said absent"] += sum(x[3][i].item() for x in seen.layers) < 0
     return c
 
 
@@ -125,8 +124,8 @@ def absent(run, s, questions, upto, size=32):
     told = 0
     for at in range(0, len(questions), size):
         part = questions[at:at + size]
-        _, info = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in part], s, upto)
-        told += sum(sum(x[3][i].item() for x in info) < 0 for i in range(len(part)))
+        _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in part], s, upto)
+        told += sum(sum(x[3][i].item() for x in seen.layers) < 0 for i in range(len(part)))
     return {"n": len(questions), "recognised": told}
 
 
@@ -140,9 +139,9 @@ def solve(run, s, tasks, upto, how, size=16):
             part = mine[at:at + size]
             prompts = [[C.Q] + run.tok.ids(t["question"])[:96] + [C.A] for t in part]
             if how == "sparse":
-                _, info = run.forward(prompts, s, upto)
+                _, seen = run.forward(prompts, s, upto)
                 for i, t in enumerate(part):
-                    found = set(rank(info, i)[0])
+                    found = set(rank(seen, i)[0])
                     need = [t["blocks"][k] for k, m in enumerate(t["matters"]) if m]
                     c["selected"] += sum(bool(found & b) for b in need) / len(need)
             for t, ids in zip(part, run.answer(prompts, s, 10 if max(len(t["words"]) for t in part) == 1 else 48, upto, how)):

@@ -38,7 +38,7 @@ def write_safetensors(path, tensors):
 def quantized(tensors):
     out = {}
     for name, x in tensors.items():
-        if name == "null":                       # goes into config.json
+        if name in ("null", "joint"):            # go into config.json
             continue
         if x.ndim == 2 and x.shape[0] > 1:
             out[name], out[name + ".scale"] = travel.rows8(x)
@@ -47,13 +47,13 @@ def quantized(tensors):
     return out
 
 
-def config(s, null):
+def config(s, null, joint):
     return {"architectures": ["SparseXForCausalLM"], "model_type": "sparsex", "vocab_size": s["vocab"], "hidden_size": s["d"], "num_hidden_layers": s["layers"],
             "num_attention_heads": s["heads"], "num_key_value_heads": s["kv"], "head_dim": s["hd"], "intermediate_size": s["ff"], "sliding_window": s["window"],
             "global_layers": list(s["glob"]), "landmark_dim": s["didx"], "segment_tokens": 1536, "block_tokens": 64, "top_k_blocks": s["topk"], "rope_theta": s["theta"],
             "rms_norm_eps": 1.1920929e-07, "logit_softcap": 20.0, "tie_word_embeddings": True, "weight_format": "int8 per row, float32 scales", "torch_dtype": "float32",
             "bos_token_id": None, "eos_token_id": C.EOS, "pad_token_id": C.PAD, "special_tokens": {"file": C.FILE, "question": C.Q, "answer": C.A, "eos": C.EOS},
-            "null_scores": [round(float(x), 6) for x in null]}
+            "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint]}
 
 
 def main(checkpoint, tokenizer, out):
@@ -61,7 +61,7 @@ def main(checkpoint, tokenizer, out):
     tensors, meta = tensors_of(checkpoint)
     n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors))
     with open(os.path.join(out, "config.json"), "w") as f:
-        json.dump(config(meta["settings"], tensors["null"]), f, indent=2)
+        json.dump(config(meta["settings"], tensors["null"], tensors["joint"]), f, indent=2)
         f.write("\n")
     shutil.copyfile(tokenizer, os.path.join(out, "tokenizer.json"))
     total = n + os.path.getsize(tokenizer)

@@ -4,8 +4,9 @@ import torch, torch.nn.functional as F
 LOW = -1e4
 
 
-def language(hidden, emb, y, w):
-    """Weighted cross entropy of the next token with soft-capped logits -> loss, [n] per token"""
+def language(hidden, emb, y, w, kept):
+    """Weighted cross entropy of the next token with soft-capped logits at the places `kept` -> loss, [B * kept] per token"""
+    hidden, y, w = hidden[:, kept].reshape(-1, hidden.size(-1)), y[:, kept].reshape(-1), w[:, kept].reshape(-1)
     logits = 20 * torch.tanh(F.linear(hidden, emb.to(hidden.dtype)).float() / 20)
     ce = F.cross_entropy(logits, y, reduction="none")
     return (ce * w).sum() / w.sum().clamp(min=1), ce
@@ -24,7 +25,8 @@ def retrieval(iq, lm, it, null, gold, ap, asked, absent, qkey, bkey, old, old_ke
     """One global layer, all questions at <a>, against the blocks of all sequences of the step, those kept from earlier steps
     (old [M, didx], old_key [M, 4]), and "not here".
     iq [B, QL, didx], lm [B, NB, didx], gold [B, NQ, 8], ap [B, NQ] (behind LC), asked/absent [B, NQ], qkey [B, NQ, 3], bkey [B, NB, 4].
-    -> loss of each question [B*NQ] (0 where none), best block right [B*NQ]"""
+    -> loss of each question [B*NQ] (0 where none), best block right [B*NQ], best score over that of "not here" [B*NQ],
+    logits [B*NQ, B*N], those of the right blocks [B*NQ, 8]: both for joint()"""
     B, NQ = ap.shape
     N = lm.size(1) - 1
     t = it.exp().clamp(max=60)
@@ -57,7 +59,18 @@ def retrieval(iq, lm, it, null, gold, ap, asked, absent, qkey, bkey, old, old_ke
         best = torch.where(absent.reshape(-1), nothing, best)
     loss = torch.logsumexp(torch.stack(every), 0) - best
     valid = asked.reshape(-1) & (use_null | ~absent.reshape(-1))
-    return loss * valid, hit & valid, logits.amax(1) if not use_null else (logits.amax(1) - nothing)
+    return loss * valid, hit & valid, logits.amax(1) if not use_null else (logits.amax(1) - nothing), logits, right
+
+
+def joint(logits, right, weight, valid):
+    """The contrastive loss over the weighted sum of the global layers' scores, which ranks in the end: layers learn to add to
+    each other.  logits, right: of retrieval(), a list over the layers; weight [layers]; valid [B*NQ] -> loss, best block right"""
+    every = sum(w * x for w, x in zip(weight, logits))
+    best = sum(w * x for w, x in zip(weight, right))
+    loss = torch.logsumexp(every, 1) - torch.logsumexp(best, 1)
+    with torch.no_grad():
+        hit = every.amax(1) <= best.amax(1)
+    return (loss * valid).sum() / valid.sum().clamp(min=1), hit & valid
 
 
 def answer_tokens(iq, lm, it, gold, qof):

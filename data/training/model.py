@@ -85,6 +85,7 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(c, i) for i in range(c.layers))
         self.nf = nn.Parameter(torch.ones(c.d))
         self.null = nn.Parameter(torch.full((len(c.glob),), 0.3))      # score of "not in this repository", on the scale of landmark scores
+        self.joint = nn.Parameter(torch.full((len(c.glob),), 0.5))     # what the score of each global layer counts in the ranking
         nn.init.normal_(self.emb.weight, std=0.02)
         for l in self.layers:
             for m in (l.wq, l.wk, l.wv, l.w1):

@@ -34,11 +34,11 @@ def main(folder, old, out, old_tokenizer_vectors=None):
     answers = []
     for i, q in enumerate(meta["questions"]):
         p = [C.Q] + tok.ids(q) + [C.A]
-        logits, info = run.forward([p], ctx)
+        logits, seen = run.forward([p], ctx)
         ids = run.answer([p], ctx, 32)[0]
         answers.append(tok.decode(ids))
         o["q%d.prompt" % i], o["q%d.logits" % i], o["q%d.answer" % i] = np.array(p, np.int32), logits[0].numpy(), np.array(ids, np.int32)
-        for g, (blocks, scores, mass, _) in enumerate(info):
+        for g, (blocks, scores, mass, _) in enumerate(seen.layers):
             t = run.m.layers[run.c.glob[g]].it.exp()
             o["q%d.blocks.%d" % (i, g)], o["q%d.scores.%d" % (i, g)], o["q%d.mass.%d" % (i, g)] = blocks[0].numpy().astype(np.int32), (scores[0] / t).numpy(), mass[0].numpy()
         print(repr(q), "->", repr(answers[-1]))

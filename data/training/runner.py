@@ -31,6 +31,7 @@ def open_model(folder, device, half):
     w = read_safetensors(os.path.join(folder, "model.safetensors"))
     tensors = {k: torch.from_numpy(x.astype(np.float32) * w[k + ".scale"][:, None] if k + ".scale" in w else x.copy()) for k, x in w.items() if not k.endswith(".scale")}
     tensors["null"] = torch.tensor(j.get("null_scores", [-1.0] * len(c.glob)))
+    tensors["joint"] = torch.tensor(j.get("rank_weights", [1.0] * len(c.glob)))
     m = Model(c, half)
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
@@ -38,6 +39,10 @@ def open_model(folder, device, half):
 
 class Context:
     """Of an encoded repository: k, v and landmarks of each global layer; block starts on the token axis"""
+
+
+class Seen:
+    """What a question's <a> saw: Runner.forward()"""
 
 
 class Runner:
@@ -124,7 +129,8 @@ class Runner:
     @torch.no_grad()
     def forward(self, prompts, s, upto=None, how="sparse"):
         """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context).
-        -> logits at the last tokens [n, vocab]; per global layer at <a>: (blocks [n, K], scores * temperature, mass, best score - null score)"""
+        -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
+        best score - null score); Seen.blocks [n, layers * K]: all of them, some twice; Seen.rank: their weighted sum over the layers"""
         m, c = self.m, self.c
         n, Lq, G = len(prompts), max(map(len, prompts)), c.heads // c.kv
         NB = min(upto or s.blocks, s.blocks)
@@ -136,7 +142,8 @@ class Runner:
         last = torch.tensor([len(p) - 1 for p in prompts], device=self.device)
         pos, ar = torch.arange(Lq, device=self.device)[None].expand(n, -1), torch.arange(n, device=self.device)
         causal = torch.tril(torch.ones(Lq, Lq, dtype=torch.bool, device=self.device))
-        x, info, gi = rms(m.emb(T).to(m.half)), [], 0
+        x, gi, seen, asked = rms(m.emb(T).to(m.half)), 0, Seen(), []
+        seen.layers = []
         for l in m.layers:
             h = rms(x) * l.n1.to(x.dtype)
             q, k, v = l.qkv(h, pos)
@@ -182,12 +189,16 @@ class Runner:
                     o, mass = (num / den).to(v.dtype), torch.zeros(n, K, device=self.device)
                 t = l.it.exp()
                 at_a = score.view(n, Lq, -1)[ar, a]
-                info.append((block.view(n, Lq, -1)[ar, a], at_a * t, mass, (at_a[:, 0] - m.null[gi]) * t))
+                seen.layers.append((block.view(n, Lq, -1)[ar, a], at_a * t, mass, (at_a[:, 0] - m.null[gi]) * t))
+                asked.append((iq[ar, a], LM, t * m.joint[gi]))
                 gi += 1
             x = x + l.wo(o.transpose(1, 2).reshape(n, Lq, -1).to(l.wo.weight.dtype if self.gpu else x.dtype))
             x = l.mlp(x)
         logits = F.linear((rms(x) * m.nf.to(x.dtype))[ar, last], m.emb.weight.to(m.half)).float()
-        return 20 * torch.tanh(logits / 20), info
+        if asked:
+            seen.blocks = torch.cat([l[0] for l in seen.layers], 1)
+            seen.rank = sum(torch.einsum("nd,nkd->nk", q, LM[seen.blocks]) * w for q, LM, w in asked)
+        return 20 * torch.tanh(logits / 20), seen
 
     def answer(self, prompts, s, most, upto=None, how="sparse"):
         """Greedy -> token lists without <eos>"""

@@ -25,9 +25,12 @@ class Settings:
     NQ: int = 320
     # data
     strip: float = 0.6          # share of comments taken out of the context, and then asked for
+    told: float = 0.2           # share of the questions by meaning whose comment stays in the context
     repository: float = 0.6     # share of runs that come from one repository, so that negatives are neighbours
     # losses
+    lm_every: int = 2           # of the context, every so-manyth token is predicted; of answers, every one
     ret_weight: float = 0.3     # contrastive loss of the landmarks at <a>
+    joint_weight: float = 0.3   # the same over the weighted sum of the global layers, which is what ranks in the end
     token_weight: float = 0.15  # the same at the tokens of an answer, against the blocks of the same sequence
     mass_weight: float = 0.1    # attention mass on the right blocks at <a>; 0: not trained
     mass_layers: tuple = (7, 10)

@@ -30,7 +30,7 @@ FILES = None
 def work(tokenizer, seed, c, queue):
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
-    builder = D.Builder(FILES, tokenizer, random.Random(seed), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository)
+    builder = D.Builder(FILES, tokenizer, random.Random(seed), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told)
     while True:
         queue.put(builder.group(c.B))
 
@@ -180,7 +180,7 @@ def main():
     small = {k: torch.zeros(B, *shape, dtype=torch.int64, device=device) for k, shape in
              dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
     local, wide = masks(c, bufs["seg"], device) if gpu else (None, None)
-    net, language, retrieval, answer_tokens, mass = compiled(model), compiled(losses.language), compiled(losses.retrieval), compiled(losses.answer_tokens), compiled(losses.mass)
+    net, language, retrieval, joint, answer_tokens, mass = (compiled(f) for f in (model, losses.language, losses.retrieval, losses.joint, losses.answer_tokens, losses.mass))
     old = torch.zeros(G, c.queue, B * N, c.didx, dtype=torch.bfloat16 if gpu else torch.float32, device=device) if c.queue else None
     old_key = torch.zeros(c.queue, B * N, 4, dtype=torch.int64, device=device) if c.queue else None
     absent_type = D.TYPES.index("absent")
@@ -220,16 +220,19 @@ def main():
         absent = asked & (small["qtype"] == absent_type)
         dense = torch.tensor(state["tokens"] < c.dense_tokens or random.random() < c.dense_share, device=device)
         hidden, aux = net(bufs["T"], bufs["pos"], bufs["blk"], ap, dense, local, wide)
-        lm_loss, ce = language(hidden.reshape(-1, c.d), model.emb.weight, bufs["y"].reshape(-1), bufs["w"].reshape(-1))
+        kept = torch.cat([torch.arange(0, c.LC, c.lm_every, device=device) + random.randrange(c.lm_every), torch.arange(c.LC, c.L, device=device)])
+        lm_loss, ce = language(hidden, model.emb.weight, bufs["y"], bufs["w"], kept)
         mark("forward")
         use_old = torch.tensor(bool(c.queue) and state["step"] >= c.queue_after, device=device)
-        ret, tok, mas, share, hits, margin = 0.0, 0.0, 0.0, [], [], []
+        ret, tok, mas, share, hits, margin, every, right = 0.0, 0.0, 0.0, [], [], [], [], []
         n_asked = asked.sum().clamp(min=1)
         for g, (iq, lm, it, att) in enumerate(aux):
-            l, hit, gap = retrieval(iq, lm, it, model.null[g], small["gold"], ap, asked, absent, small["qkey"], small["bkey"],
+            l, hit, gap, x, y = retrieval(iq, lm, it, model.null[g], small["gold"], ap, asked, absent, small["qkey"], small["bkey"],
                                     old[g].reshape(-1, c.didx) if c.queue else None, old_key.reshape(-1, 4) if c.queue else None, use_old, c.null)
             ret = ret + l.sum() / n_asked
             hits.append(hit)
+            every.append(x)
+            right.append(y)
             margin.append(gap.detach())
             if c.token_weight:
                 tok = tok + answer_tokens(iq, lm, it, small["gold"], small["qof"])
@@ -237,8 +240,11 @@ def main():
                 l, s = mass(att[0], att[1], bufs["blk"][:, :c.LC], small["gold"][:, :c.mass_questions], asked[:, :c.mass_questions], N)
                 mas = mas + l
                 share.append(s.detach())
+        both, hit = joint(every, right, model.joint, (asked & ~absent).reshape(-1))
+        hits.append(hit)
+        del every, right
         mark("losses")
-        (lm_loss + c.ret_weight * ret + c.token_weight * tok + c.mass_weight * mas).backward()
+        (lm_loss + c.ret_weight * ret + c.joint_weight * both + c.token_weight * tok + c.mass_weight * mas).backward()
         mark("backward")
         since = now - (began or now)
         total = a.seconds - reserve - (began or now)
@@ -276,10 +282,10 @@ def main():
                 alone = absent.reshape(-1)
                 by["absent told"] = [round((m[alone] < 0).float().mean().item(), 3) for m in margin]
                 by["false alarm"] = [round((m[ok & ~alone] < 0).float().mean().item(), 3) for m in margin]
-                e = ce.view(B, c.L)
-                cw, aw = bufs["w"][:, :c.LC] > 0, bufs["w"][:, c.LC:] > 0
-                row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), lm=round(e[:, :c.LC][cw].mean().item(), 3), ans=round(e[:, c.LC:][aw].mean().item(), 3), ret=round(float(ret) / G, 3),
-                           tok=round(float(tok) / G, 3), mass=[round(s.item(), 3) for s in share], hit=by, it=[round(x[2].exp().item(), 1) for x in aux], null=[round(x, 3) for x in model.null.tolist()],
+                e, w = ce.view(B, -1), bufs["w"][:, kept] > 0
+                n = c.LC // c.lm_every
+                row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), lm=round(e[:, :n][w[:, :n]].mean().item(), 3), ans=round(e[:, n:][w[:, n:]].mean().item(), 3), ret=round(float(ret) / G, 3), joint=round(float(both), 3),
+                           tok=round(float(tok) / G, 3), mass=[round(s.item(), 3) for s in share], hit=by, it=[round(x[2].exp().item(), 1) for x in aux], null=[round(x, 3) for x in model.null.tolist()], weight=[round(x, 3) for x in model.joint.tolist()],
                            per_s=round((state["tokens"] - tokens0) / max(1e-9, time.time() - START - began)) if began else 0, questions=int(n_asked), waiting=queue.qsize(),
                            gib=round(torch.cuda.max_memory_allocated() / 2**30, 1) if gpu else 0)
             log(json.dumps(row))
