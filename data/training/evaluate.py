@@ -8,7 +8,7 @@ of the layers' landmark scores; a block counts as right when it holds a part of 
 import argparse, collections, json, os, random, re, sqlite3, time
 import numpy as np
 import torch
-import by_hand as written, controls as C, data as D, docs, questions as Qs, runner
+import by_hand as written, controls as C, data as D, docs, questions as Qs, runner, words
 
 START = time.time()
 SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
@@ -38,7 +38,8 @@ class Repository:
                 for i, text in enumerate(lines):
                     insert.setdefault(rng.randrange(last), []).append((text, len(self.tasks), i))
                 self.tasks.append({"level": level, "kind": kind, "question": question, "words": words, "matters": matters, "blocks": {}})
-        self.segments, self.defs, self.calls = [], [], {}
+        self.segments, self.defs, self.calls, self.files, self.gone, self.pieces = [], [], {}, [], {}, {}
+        number = {}
         nb = total = 0
         for j, (f, s, e) in enumerate(cuts):
             ranges, gone = D.comment_ranges(f, s, e, rng, hidden)
@@ -49,12 +50,18 @@ class Repository:
             for (_, task, i), at in zip(insert.get(j, ()), piece.hidden):
                 self.tasks[task]["blocks"][i] = {nb + int(piece.block[t]) for t in at}
             low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
+            if id(f) not in number:
+                number[id(f)] = len(self.files)
+                self.files.append(f)
+            at = number[id(f)]
+            self.gone.setdefault(at, set()).update(gone)
+            self.pieces.setdefault(at, []).append((piece, nb, low, high))
             functions = []
             for i, d in enumerate(f.defs):
                 if low <= d[D.START] < high:
                     b0, b1 = piece.span(d, i in gone, high)
                     if b0 >= 0:
-                        self.defs.append(dict(name=f.name(d), kind=d[D.KIND], blocks=(nb + b0, nb + b1), hidden=i in gone, file=f, d=d))
+                        self.defs.append(dict(name=f.name(d), kind=d[D.KIND], blocks=(nb + b0, nb + b1), hidden=i in gone, file=f, d=d, key=(at, i)))
                         if d[D.KIND] in ("function", "method"):
                             functions.append((d[D.START], d[D.END]))
             declared = {d[D.NAME0] for d in f.defs}
@@ -70,6 +77,36 @@ class Repository:
                 break
         self.names = collections.Counter(x["name"] for x in self.defs)
         self.tasks = [t for t in self.tasks if len(t["blocks"]) == len(t["matters"])]
+
+    def own(self):
+        """After all is laid out: who owns a block, and the lexical channel. A definition that begins in a block owns it, else the innermost
+        around its start (app/ranking.h). self.owner [blocks]: number in self.defs or -1"""
+        blocks = sum(len(starts) for _, starts in self.segments)
+        self.owner = np.full(blocks, -1, np.int64)
+        order = sorted(range(len(self.defs)), key=lambda i: self.defs[i]["blocks"][0] - self.defs[i]["blocks"][1])
+        for i in order:
+            b0, b1 = self.defs[i]["blocks"]
+            self.owner[b0:b1 + 1] = i
+        for i in sorted(range(len(self.defs)), key=lambda i: -self.defs[i]["d"][D.START]):
+            self.owner[self.defs[i]["blocks"][0]] = i
+        self.words = words.Words(self.files, self.gone)
+        self.number = {x["key"]: i for i, x in enumerate(self.defs)}
+
+    def propose(self, question, most=16, each=2):
+        """What the lexical channel finds -> [(definition or -1, its blocks, score)], best first"""
+        out = []
+        for u, score in self.words.find(question, most):
+            n, start, end, i = self.words.units[u]
+            k = self.number.get((n, i), -1) if i >= 0 else -1
+            if k >= 0:
+                b0, b1 = self.defs[k]["blocks"]
+                out.append((k, list(range(b0, min(b1, b0 + each - 1) + 1)), score))
+                continue
+            for piece, nb, low, high in self.pieces.get(n, ()):
+                if low <= start < high and piece.at(start) >= 0:
+                    out.append((-1, [nb + piece.at(start)], score))
+                    break
+        return out
 
     def questions(self, n, seed):
         """-> {set: [(question, right blocks, definition)]}"""

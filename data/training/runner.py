@@ -127,8 +127,9 @@ class Runner:
         return s
 
     @torch.no_grad()
-    def forward(self, prompts, s, upto=None, how="sparse"):
-        """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context).
+    def forward(self, prompts, s, upto=None, how="sparse", joined=None):
+        """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context). joined: for
+        each prompt, blocks that all its tokens select beside their own choice (sparse).
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
         best score - null score); Seen.blocks [n, layers * K]: all of them, some twice; Seen.rank: their weighted sum over the layers"""
         m, c = self.m, self.c
@@ -141,6 +142,11 @@ class Runner:
         a = torch.tensor([p.index(C.A) for p in prompts], device=self.device)
         last = torch.tensor([len(p) - 1 for p in prompts], device=self.device)
         pos, ar = torch.arange(Lq, device=self.device)[None].expand(n, -1), torch.arange(n, device=self.device)
+        beside = None
+        if joined is not None and how == "sparse" and max(map(len, joined)):
+            beside = torch.full((n, max(map(len, joined))), -1, dtype=torch.long, device=self.device)
+            for i, b in enumerate(joined):
+                beside[i, :len(b)] = torch.tensor(b, dtype=torch.long, device=self.device)
         causal = torch.tril(torch.ones(Lq, Lq, dtype=torch.bool, device=self.device))
         x, gi, seen, asked = rms(m.emb(T).to(m.half)), 0, Seen(), []
         seen.layers = []
@@ -157,12 +163,17 @@ class Runner:
                 iq = F.normalize(l.iq(h.float()), dim=-1)
                 K = min(c.topk, NB)
                 score, block = (iq.reshape(-1, c.didx) @ LM.T).topk(K, -1)
+                read, dead = block, torch.zeros_like(block, dtype=torch.bool)
+                if beside is not None:
+                    more = beside[:, None].expand(n, Lq, -1).reshape(n * Lq, -1)
+                    dead = torch.cat([dead, (more < 0) | (more[..., None] == block[:, None]).any(-1)], 1)
+                    read = torch.cat([block, more.clamp(min=0)], 1)
                 qq = q.reshape(n, c.kv, G, Lq, c.hd)
                 if how == "sparse":
                     width = int((s.start[1:NB + 1] - s.start[:NB]).max())
-                    first = s.start[block]
+                    first = s.start[read]
                     reach = torch.arange(width, device=self.device)
-                    ok = (reach < (s.start[block + 1] - first)[..., None])
+                    ok = (reach < (s.start[read + 1] - first)[..., None]) & ~dead[..., None]
                     idx = torch.where(ok, first[..., None] + reach, 0).view(n, Lq, -1)
                     ok = ok.view(n, Lq, -1)
                     kk, vv = K_[idx], V_[idx]
@@ -172,7 +183,7 @@ class Runner:
                     o = pr[..., :Lq].to(v.dtype) @ v
                     far = pr[..., Lq:]
                     o = o + torch.einsum("nagqm,nqmad->nagqd", far.view(n, c.kv, G, Lq, -1).to(vv.dtype), vv).reshape(n, c.heads, Lq, c.hd)
-                    mass = far.view(n, c.heads, Lq, K, width).sum(-1).mean(1)[ar, a]
+                    mass = far.view(n, c.heads, Lq, -1, width).sum(-1).mean(1)[ar, a]
                 else:
                     top = own.amax(-1, keepdim=True)
                     z = (own - top).exp()
@@ -196,15 +207,15 @@ class Runner:
             x = l.mlp(x)
         logits = F.linear((rms(x) * m.nf.to(x.dtype))[ar, last], m.emb.weight.to(m.half)).float()
         if asked:
-            seen.blocks = torch.cat([l[0] for l in seen.layers], 1)
+            seen.blocks = torch.cat([l[0] for l in seen.layers] + ([] if beside is None else [torch.where(beside < 0, seen.layers[0][0][:, :1], beside)]), 1)
             seen.rank = sum(torch.einsum("nd,nkd->nk", q, LM[seen.blocks]) * w for q, LM, w in asked)
         return 20 * torch.tanh(logits / 20), seen
 
-    def answer(self, prompts, s, most, upto=None, how="sparse"):
+    def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
         """Greedy -> token lists without <eos>"""
         out, done = [[] for _ in prompts], [False] * len(prompts)
         for _ in range(most):
-            logits, _ = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how)
+            logits, _ = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how, joined)
             for i, t in enumerate(logits.argmax(-1).tolist()):
                 done[i] = done[i] or t == C.EOS
                 if not done[i]:

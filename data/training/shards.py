@@ -9,6 +9,7 @@ holds whole repositories. A line is {"repo", "path", "lang", "text", "defs"}; a 
 import collections, glob, json, lzma, os, pickle, random, subprocess, sys
 import heldout
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 20261122
 KINDS = ("function", "method", "class", "struct", "union", "enum", "trait", "interface", "type", "macro", "module", "constant", "variable", "property", "namespace", "object", "impl")
 SHARE = {"c": .33, "cpp": .13, "python": .15, "go": .08, "rust": .07, "java": .08, "javascript": .04, "typescript": .03, "ruby": .03, "php": .03, "csharp": .02, "bash": .008, "lua": .008}
@@ -73,6 +74,11 @@ def held_out(work):
     return out
 
 
+def development():
+    with open(os.path.join(HERE, "development.txt"), encoding="utf-8") as f:
+        return [line.strip() for line in f if line.strip() and not line.startswith("#")]
+
+
 def fill(sizes, total):
     """Shares of `total`: everyone gets the same, who needs less leaves the rest to the others. {name: size} -> {name: share}"""
     out, rest = {}, sorted(sizes, key=sizes.get)
@@ -86,8 +92,10 @@ def fill(sizes, total):
 def main(work, out, text_mb="470", piece_mib="26.5", pieces="3"):
     rng, held, seen, taken, why = random.Random(SEED), held_out(work), set(), set(), collections.Counter()
     pool = collections.defaultdict(lambda: collections.defaultdict(list))       # language -> package -> records
-    for name in sorted(glob.glob(os.path.join(work, "files", "*.pkl"))):
-        package = os.path.basename(name)[:-4]
+    apart, kept_apart = set(development()), []
+    names = [os.path.basename(name)[:-4] for name in glob.glob(os.path.join(work, "files", "*.pkl"))]
+    for package in sorted(names, key=lambda p: (p not in apart, p)):         # what is kept apart first: no copies of it in the rest
+        name = os.path.join(work, "files", package + ".pkl")
         with open(name, "rb") as f:
             records = pickle.load(f)
         for path, language, data, definitions, kept in records:
@@ -104,6 +112,9 @@ def main(work, out, text_mb="470", piece_mib="26.5", pieces="3"):
                 continue
             seen.add(h)
             taken |= kept
+            if package in apart:
+                kept_apart.append(line(package, path, language, data, definitions))
+                continue
             pool[language][package].append((path, language, data, definitions))
     print("refused:", dict(why), flush=True)
     chosen, total = collections.defaultdict(list), float(text_mb) * 1e6
@@ -133,6 +144,7 @@ def main(work, out, text_mb="470", piece_mib="26.5", pieces="3"):
     for key, c in sorted(count.items(), key=lambda kv: -kv[1][1]):
         print("%-12s %8d %8.1f %9d %9d" % (key, c[0], c[1] / 1e6, c[2], c[3]), flush=True)
     os.makedirs(out, exist_ok=True)
+    print("development: %.1f MiB" % (write(os.path.join(out, "dev.jsonl.xz"), kept_apart) / 2**20), flush=True)
     names = sorted(chosen, key=lambda p: rng.random())
     groups, size = [[] for _ in range(int(pieces))], [0] * int(pieces)
     for p in sorted(names, key=lambda p: -sum(len(r[2]) for r in chosen[p])):

@@ -116,14 +116,20 @@ class Words:
             for t, w in tf.items():
                 self.places[t].append((u, w))
 
+    def asked(self, question):
+        """-> [(term, idf)]"""
+        found = list(dict.fromkeys(terms(question.encode())))
+        n = len(self.units)
+        return [(t, math.log(1 + (n - len(self.places.get(t, ())) + 0.5) / (len(self.places.get(t, ())) + 0.5))) for t in [t for t in found if t not in STOP_TERMS] or found]
+
+    def most(self, question):
+        """No unit scores higher"""
+        return max(1e-6, sum(idf for _, idf in self.asked(question)))
+
     def find(self, question, most):
         """-> [(unit, score)], best first"""
-        asked = list(dict.fromkeys(terms(question.encode())))
-        asked = [t for t in asked if t not in STOP_TERMS] or asked
-        n, score = len(self.units), collections.Counter()
-        for t in asked:
-            hits = self.places.get(t, ())
-            idf = math.log(1 + (n - len(hits) + 0.5) / (len(hits) + 0.5))
-            for u, w in hits:
+        score = collections.Counter()
+        for t, idf in self.asked(question):
+            for u, w in self.places.get(t, ()):
                 score[u] += idf * w / (K1 + w)
         return sorted(score.items(), key=lambda x: (-x[1], x[0]))[:most]
