@@ -88,6 +88,9 @@ void sx_answer_view_read(sx_answer_view *view, const sx_reply *reply)
     view->kind = SX_QUOTE_UNDECIDED;
     if (reply->n_spans == 0) {
         put_styled(t, SX_BOLD, "No part of the repository was found to answer from.");
+    } else if (!reply->found) {
+        put_styled(t, SX_BOLD, "Most likely not in this repository.");
+        fputs(" Nearest:", t->file);
     } else if (span->name[0] == '\0') {
         location(place, sizeof place, span, t->width > 0 ? t->width - 7 : 0);
         put_styled(t, SX_BOLD, "See ");

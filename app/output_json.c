@@ -84,10 +84,10 @@ bool sx_output_reply_json(FILE *file, const sx_reply *reply, const char *questio
                                              "mass", reply->files[i].mass));
     if (rc == 0)
         json = json_pack(
-            "{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:f, s:o, s:O, s:O, s:{s:f, s:f, s:f, s:f}}",
+            "{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:f, s:b, s:o, s:O, s:O, s:{s:f, s:f, s:f, s:f}}",
             "question", question, "repo", json_name(repository), "commit", commit, "model",
             model->name, "device", model->device, "tokens", json_count(reply->tokens), "blocks",
-            json_count(reply->blocks), "read", reply->read, "answer",
+            json_count(reply->blocks), "read", reply->read, "found", reply->found, "answer",
             json_bytes((const uint8_t *)answer, strlen(answer), false), "spans", spans, "files",
             files, "timing_ms", "index", reply->timing.index, "load", reply->timing.load, "prefill",
             reply->timing.prefill, "decode", reply->timing.decode);

@@ -2,8 +2,11 @@
  * Must not know where blocks and definitions come from. */
 #include "app/ranking.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LEAST_RANK 1e-9f /* of a block that only the answer's own tokens chose */
 
 static bool is_word(unsigned char c)
 {
@@ -93,7 +96,7 @@ static int by_identity(const void *pa, const void *pb)
     return a->start_byte < b->start_byte ? -1 : a->start_byte > b->start_byte;
 }
 
-static int by_rank(const void *pa, const void *pb)
+static int by_score(const void *pa, const void *pb)
 {
     const sx_rank_span *a = pa, *b = pb;
 
@@ -101,8 +104,8 @@ static int by_rank(const void *pa, const void *pb)
 
     if (named != (b->named == SX_NAMED_OUTRIGHT))
         return named ? -1 : 1;
-    if (a->rank != b->rank)
-        return a->rank > b->rank ? -1 : 1;
+    if (a->score != b->score)
+        return a->score > b->score ? -1 : 1;
     if (a->mass != b->mass)
         return a->mass > b->mass ? -1 : 1;
     if (a->named != b->named)
@@ -112,15 +115,30 @@ static int by_rank(const void *pa, const void *pb)
     return a->start_byte < b->start_byte ? -1 : a->start_byte > b->start_byte;
 }
 
-size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_block *blocks, size_t n_blocks,
-                     const sx_rank_definition *definitions, size_t n_definitions,
-                     const char *question)
+/* What the lexical channel gave a span. */
+static float words_of(const sx_rank_span *span, const sx_rank_input *in)
+{
+    float words = 0.0f;
+
+    for (size_t i = 0; i < in->n_finds; i++) {
+        const sx_rank_find *find = &in->finds[i];
+        bool same = span->definition >= 0
+                        ? find->start_byte == span->start_byte && find->end_byte == span->end_byte
+                        : find->start_byte < span->end_byte && span->start_byte < find->end_byte;
+
+        if (find->file == span->file && same && find->words > words)
+            words = find->words;
+    }
+    return words;
+}
+
+size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < n_blocks; i++) {
-        const sx_rank_block *block = &blocks[i];
-        int32_t owner = block_owner(block, definitions, n_definitions, question);
+    for (size_t i = 0; i < in->n_blocks; i++) {
+        const sx_rank_block *block = &in->blocks[i];
+        int32_t owner = block_owner(block, in->definitions, in->n_definitions, in->question);
 
         spans[i] = (sx_rank_span){.file = block->file,
                                   .definition = owner,
@@ -129,13 +147,13 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_block *blocks, size_t n_
                                   .rank = block->rank,
                                   .mass = block->mass};
         if (owner >= 0) {
-            spans[i].start_byte = definitions[owner].start_byte;
-            spans[i].end_byte = definitions[owner].end_byte;
-            spans[i].named = sx_question_names(question, definitions[owner].name);
+            spans[i].start_byte = in->definitions[owner].start_byte;
+            spans[i].end_byte = in->definitions[owner].end_byte;
+            spans[i].named = sx_question_names(in->question, in->definitions[owner].name);
         }
     }
-    qsort(spans, n_blocks, sizeof *spans, by_identity);
-    for (size_t i = 0; i < n_blocks; i++) {
+    qsort(spans, in->n_blocks, sizeof *spans, by_identity);
+    for (size_t i = 0; i < in->n_blocks; i++) {
         if (n > 0 && by_identity(&spans[n - 1], &spans[i]) == 0) {
             spans[n - 1].rank += spans[i].rank;
             spans[n - 1].mass += spans[i].mass;
@@ -143,6 +161,21 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_block *blocks, size_t n_
             spans[n++] = spans[i];
         }
     }
-    qsort(spans, n, sizeof *spans, by_rank);
+    for (size_t i = 0; i < n; i++) {
+        spans[i].words = words_of(&spans[i], in);
+        spans[i].score = logf(fmaxf(spans[i].rank, LEAST_RANK)) +
+                         in->lexical_weight * spans[i].words;
+    }
+    qsort(spans, n, sizeof *spans, by_score);
     return n;
+}
+
+bool sx_rank_found(float margin, const sx_rank_span *spans, size_t n)
+{
+    if (margin > 0.0f)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (spans[i].named == SX_NAMED_OUTRIGHT || spans[i].words >= SX_FOUND_WORDS)
+            return true;
+    return false;
 }

@@ -2,8 +2,9 @@
  *
  * This is the one place that says how an answer's spans are ranked.
  *
- * In: every block that the answer chose, with its `rank` (the sum over the global layers of the
- * softmaxed landmark scores at <a>) and its `mass` (share of the attention of <a> and the answer).
+ * In: every block that the answer chose, with its `rank` (share of the softmax over the chosen
+ * blocks of the global layers' weighted landmark scores at <a>) and its `mass` (share of the
+ * attention of <a> and the answer); and what the lexical channel found, with a score from 0 to 1.
  *
  * 1. Every block gets one owner among the definitions of its file. Candidates are the definitions
  *    that begin inside the block (a doc comment in front counts as the beginning) and, unless one
@@ -12,13 +13,20 @@
  *    (Blocks begin at definitions, so this is nearly always the definition that starts there; small
  *    neighbours such as one-line macros share a block, and then the name decides.)
  * 2. A block without a candidate is a span of its own bytes.
- * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses.
- * 4. Order: definitions that the question names outright come first; then higher rank, higher mass,
- *    the order of the tree. A question names a definition outright if it holds the definition's
- * name as a whole word and that word is clearly a name: quoted with ` or ', followed by "(", or
- * with an underscore, a digit or a capital inside. "How do I open a list?" names nothing outright
- * and lets a word decide only between equals; `open` does name. Only what the model selected is
- * ranked, so a name never brings in what was not read.
+ * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses,
+ * its words the score of the find that is this definition (of a span without one: that touches it).
+ * 4. Order: definitions that the question names outright come first; then higher log(rank) +
+ *    lexical_weight * words, higher mass, the order of the tree. The weight comes with the model,
+ * fitted on repositories that it was not trained on. A question names a definition outright if it
+ * holds the definition's name as a whole word and that word is clearly a name: quoted with ` or ',
+ *    followed by "(", or with an underscore, a digit or a capital inside. "How do I open a list?"
+ *    names nothing outright and lets a word decide only between equals; `open` does name. Only what
+ *    was selected is ranked: the lexical channel's finds are, because they were joined to the
+ *    selection, and so nothing is cited that was not read.
+ *
+ * A question is answered here ("found") unless the model scores "not in this repository" above
+ * every block, no span is named outright, and no find holds SX_FOUND_WORDS of what the question's
+ * words can score.
  *
  * Why the rank and not the mass: on `Where is X defined?` the rank puts the right definition first
  * far more often; the mass says what the answer's words were taken from, and is what is shown.
@@ -41,6 +49,12 @@ typedef struct sx_rank_block {
     float rank, mass;
 } sx_rank_block;
 
+typedef struct sx_rank_find { /* by the lexical channel: a definition, or lines outside of all */
+    uint32_t file;
+    uint32_t start_byte, end_byte;
+    float words; /* 0 .. 1: share of the most that the question's words can score */
+} sx_rank_find;
+
 typedef struct sx_rank_definition { /* sorted by file, boundary, then outer before inner */
     uint32_t file;
     uint32_t boundary; /* start_byte, or the start of the doc comment in front of it */
@@ -52,13 +66,28 @@ typedef struct sx_rank_span {
     uint32_t file;
     int32_t definition;            /* index into the definitions; -1: a block's own bytes */
     uint32_t start_byte, end_byte; /* the definition's without its doc comment, or the block's */
-    float rank, mass;
+    float rank, mass, words;
+    float score;     /* what orders: log(rank) + lexical_weight * words */
     sx_naming named; /* by the question */
 } sx_rank_span;
 
-/* spans: room for n_blocks. Returns how many there are, best first. */
-size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_block *blocks, size_t n_blocks,
-                     const sx_rank_definition *definitions, size_t n_definitions,
-                     const char *question);
+typedef struct sx_rank_input {
+    const sx_rank_block *blocks;
+    size_t n_blocks;
+    const sx_rank_definition *definitions;
+    size_t n_definitions;
+    const sx_rank_find *finds;
+    size_t n_finds;
+    float lexical_weight;
+    const char *question; /* "": nothing is named */
+} sx_rank_input;
+
+#define SX_FOUND_WORDS 0.6f
+
+/* Is the answer here? margin: sx_answer's. */
+bool sx_rank_found(float margin, const sx_rank_span *spans, size_t n);
+
+/* spans: room for in->n_blocks. Returns how many there are, best first. */
+size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in);
 
 #endif

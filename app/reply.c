@@ -6,6 +6,7 @@
 #include "app/ranking.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,8 @@ typedef struct asking {
     sx_reply *reply;
     sx_failure *failure;
     int rc; /* of the event callback */
+    sx_rank_find finds[SX_FINDS];
+    size_t n_finds;
 } asking;
 
 static void clear_spans(sx_reply *reply)
@@ -297,9 +300,12 @@ static int keep_spans(sx_reply *reply, sx_session *s, const sx_rank_span *ranked
     return 0;
 }
 
-static int rank_reply(sx_reply *reply, sx_session *s, const sx_request *question,
-                      const sx_block_weight *weights, size_t n_weights, sx_failure *failure)
+static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weights, float margin)
 {
+    sx_reply *reply = a->reply;
+    sx_session *s = a->session;
+    const sx_request *question = a->question;
+    sx_failure *failure = a->failure;
     size_t n = n_weights < MAX_BLOCKS ? n_weights : MAX_BLOCKS, n_spans;
     uint32_t want = question->top > MIN_SPANS ? question->top : MIN_SPANS;
     sx_rank_block *blocks = calloc(n_weights + 1, sizeof *blocks);
@@ -321,7 +327,7 @@ static int rank_reply(sx_reply *reply, sx_session *s, const sx_request *question
         bytes = s->block_bytes + piece->first_block + block;
         blocks[i] = (sx_rank_block){piece->file, bytes[0],
                                     block + 1 < piece->n_blocks ? bytes[1] : piece->byte_end,
-                                    weights[i].rank, weights[i].mass};
+                                    expf(weights[i].rank), weights[i].mass};
     }
     if ((rc = sum_files(reply, s, blocks, n_weights)) < 0 ||
         (rc = read_details(&d, s, blocks, n, failure)) < 0)
@@ -332,8 +338,17 @@ static int rank_reply(sx_reply *reply, sx_session *s, const sx_request *question
     }
     for (size_t i = 0; i < d.n; i++)
         definitions[i] = d.rows[i].rank;
-    n_spans = sx_rank_spans(ranked, blocks, n, definitions, d.n,
-                            question->landmarks_alone ? "" : question->text);
+    n_spans = sx_rank_spans(
+        ranked,
+        &(sx_rank_input){.blocks = blocks,
+                         .n_blocks = n,
+                         .definitions = definitions,
+                         .n_definitions = d.n,
+                         .finds = a->finds,
+                         .n_finds = a->n_finds,
+                         .lexical_weight = question->landmarks_alone ? 0 : s->info->lexical_weight,
+                         .question = question->landmarks_alone ? "" : question->text});
+    reply->found = sx_rank_found(margin, ranked, n_spans);
     rc = keep_spans(reply, s, ranked, n_spans, &d, want);
 out:
     if (rc == -ENOMEM)
@@ -377,7 +392,7 @@ static int take_event(asking *a, const sx_event *event)
     int rc;
 
     if (event->kind == SX_EVENT_READ) {
-        rc = rank_reply(reply, a->session, a->question, event->blocks, event->n_blocks, a->failure);
+        rc = rank_reply(a, event->blocks, event->n_blocks, event->margin);
         if (rc == 0 && a->question->on_read != NULL)
             a->question->on_read(reply, a->question->user);
         return rc;
@@ -409,6 +424,7 @@ int sx_session_ask(sx_session *s, const sx_request *question, sx_reply *reply, s
 {
     asking a = {.session = s, .question = question, .reply = reply, .failure = failure};
     sx_ask_options options = {.attention = question->attention};
+    uint32_t joined[SX_FINDS * SX_FIND_BLOCKS];
     sx_answer answer = {0};
     char *text;
     int rc;
@@ -418,6 +434,11 @@ int sx_session_ask(sx_session *s, const sx_request *question, sx_reply *reply, s
     reply->blocks = sx_context_blocks(s->context);
     reply->read = s->commit.tokens > 0 ? (double)reply->tokens / (double)s->commit.tokens : 1.0;
     reply->timing = (sx_timing){.index = s->index_ms, .load = s->load_ms};
+    options.joined = joined;
+    if (!question->landmarks_alone &&
+        (rc = sx_session_propose(s, question->text, a.finds, &a.n_finds, joined,
+                                 &options.n_joined)) < 0)
+        return sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
     rc = sx_ask(s->context, question->text, &options, on_event, &a, &answer, failure->text,
                 sizeof failure->text);
     if (a.rc < 0) {
@@ -438,7 +459,7 @@ int sx_session_ask(sx_session *s, const sx_request *question, sx_reply *reply, s
     reply->n_tokens = answer.n_tokens;
     reply->timing.prefill = answer.prefill_ms;
     reply->timing.decode = answer.decode_ms;
-    if ((rc = rank_reply(reply, s, question, answer.blocks, answer.n_blocks, failure)) < 0)
+    if ((rc = rank_reply(&a, answer.blocks, answer.n_blocks, answer.margin)) < 0)
         goto out;
     find_quote(reply, true);
 out:

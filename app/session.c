@@ -89,6 +89,10 @@ static void unload(sx_session *s)
     s->landmarks = s->kv = NULL;
     for (size_t i = 0; i < s->n_files; i++)
         free(s->files[i].path);
+    sx_words_free(s->words);
+    free(s->by_path);
+    s->words = NULL;
+    s->by_path = NULL;
     s->n_files = s->n_pieces = s->n_blocks = 0;
 }
 
@@ -291,11 +295,13 @@ static int add_piece(sx_session *s, const sx_segment_row *row, sx_failure *failu
     if (new_file) {
         sx_context_file *file = &s->files[s->n_files];
 
-        *file = (sx_context_file){.path = strdup(row->path), .blob_id = row->blob_id};
+        *file = (sx_context_file){
+            .path = strdup(row->path), .blob_id = row->blob_id, .first_piece = s->n_pieces};
         if (file->path == NULL)
             goto out;
         s->n_files++;
     }
+    s->files[s->n_files - 1].n_pieces++;
     s->pieces[s->n_pieces++] = (sx_context_piece){(uint32_t)(s->n_files - 1), (uint32_t)s->n_blocks,
                                                   row->n_blocks, row->byte_end};
     for (uint32_t i = 0; i < row->n_blocks; i++) {
@@ -326,6 +332,27 @@ static int context_tokens(int64_t segment_id, uint32_t **tokens, uint32_t *n, vo
     return rc;
 }
 
+static int by_path(const void *pa, const void *pb, void *user)
+{
+    const sx_context_file *files = user;
+
+    return strcmp(files[*(const uint32_t *)pa].path, files[*(const uint32_t *)pb].path);
+}
+
+static int load_words(sx_session *s, sx_failure *failure)
+{
+    int rc = sx_words_load(&s->words, s->index, &s->commit, failure->text, sizeof failure->text);
+
+    if (rc < 0)
+        return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
+    if ((s->by_path = malloc((s->n_files + 1) * sizeof *s->by_path)) == NULL)
+        return sx_failed_with(failure, SX_DOMAIN_MODEL, -ENOMEM);
+    for (size_t i = 0; i < s->n_files; i++)
+        s->by_path[i] = (uint32_t)i;
+    qsort_r(s->by_path, s->n_files, sizeof *s->by_path, by_path, s->files);
+    return 0;
+}
+
 static int load(sx_session *s, sx_failure *failure)
 {
     sx_segment_cursor *cursor = NULL;
@@ -348,7 +375,9 @@ static int load(sx_session *s, sx_failure *failure)
             break;
     }
     sx_segments_end(cursor);
-    return rc < 0 && rc != -ESTALE ? sx_failed_with(failure, SX_DOMAIN_MODEL, rc) : rc;
+    if (rc < 0)
+        return rc != -ESTALE ? sx_failed_with(failure, SX_DOMAIN_MODEL, rc) : rc;
+    return load_words(s, failure);
 }
 
 /* Everything kept for the repository is deleted and the index opened anew. */

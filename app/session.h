@@ -86,6 +86,7 @@ typedef struct sx_reply {
     sx_quote quote;  /* of `text` in the spans */
     uint64_t tokens; /* of the context */
     uint32_t blocks;
+    bool found;  /* false: most likely nothing in this repository answers the question */
     double read; /* share of the repository's tokens in the context, 0..1 */
     sx_timing timing;
     struct sx_reply_blob *blobs; /* owned bytes behind the spans */

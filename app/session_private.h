@@ -2,6 +2,7 @@
 #ifndef SX_APP_SESSION_PRIVATE_H
 #define SX_APP_SESSION_PRIVATE_H
 
+#include "app/ranking.h"
 #include "app/session.h"
 
 #include <pthread.h>
@@ -9,6 +10,7 @@
 typedef struct sx_context_file { /* of the context, in tree order */
     char *path;
     int64_t blob_id;
+    size_t first_piece, n_pieces;
 } sx_context_file;
 
 typedef struct sx_context_piece { /* a segment of the context, as the engine counts them */
@@ -35,6 +37,8 @@ struct sx_session {
     size_t n_pieces, cap_pieces;
     uint32_t *block_bytes; /* first byte of each block of the context */
     size_t n_blocks, cap_blocks;
+    sx_words *words;   /* the lexical channel's side of the context */
+    uint32_t *by_path; /* [n_files] sorted by path */
 
     double index_ms, load_ms;
 };
@@ -42,6 +46,16 @@ struct sx_session {
 /* Paths of the slabs, for free(); NULL if memory is short. */
 char *sx_session_slab_path(const sx_session *session, const char *slab);
 bool sx_session_stopped(const sx_session *session);
+
+/* lexical.c: which blocks the question's words propose. finds: room for SX_FINDS, filled for
+ * ranking.h; blocks: room for SX_FINDS * SX_FIND_BLOCKS. Numbers in *n_finds, *n_blocks; 0 or
+ * -ENOMEM. */
+enum {
+    SX_FINDS = 16,      /* units that are joined to the selection */
+    SX_FIND_BLOCKS = 2, /* blocks of each: its beginning */
+};
+int sx_session_propose(sx_session *session, const char *question, sx_rank_find *finds,
+                       size_t *n_finds, uint32_t *blocks, size_t *n_blocks);
 
 /* encoder.c: encodes every segment of the commit that has no landmarks yet. Needs the lock. */
 int sx_session_encode(sx_session *session, sx_failure *failure);

@@ -23,6 +23,7 @@ typedef struct asking {
     size_t n_touched;
     sx_block_weight *weights; /* [n_touched] for events */
     uint32_t steps;           /* tokens whose mass was added */
+    float margin;             /* sx_answer's */
     char *text;
     size_t n_text, shown, cap_text;
 } asking;
@@ -51,36 +52,46 @@ static int by_rank(const void *a, const void *b)
     return x->block < y->block ? -1 : x->block > y->block;
 }
 
+/* Log-softmax of the scores that <a>, the last token, gives to all that it chose. */
+static void rank_blocks(asking *a, const sx_question *question)
+{
+    float most = -INFINITY, sum = 0.0f;
+
+    for (size_t i = 0; i < a->n_touched; i++) {
+        float score = sx_question_score(question, a->touched[i]);
+        a->rank[a->touched[i]] = score;
+        most = fmaxf(most, score);
+    }
+    for (size_t i = 0; i < a->n_touched; i++)
+        sum += expf(a->rank[a->touched[i]] - most);
+    for (size_t i = 0; i < a->n_touched; i++)
+        a->rank[a->touched[i]] -= most + logf(sum);
+}
+
 /* Adds what the last token chose. first: it is <a>, whose landmark scores rank the blocks. */
 static void add_step(asking *a, const sx_question *question, bool first)
 {
-    const sx_transformer *t = a->context->engine->transformer;
-    int n_global = (int)t->config.n_global;
+    int n_global = (int)a->context->engine->transformer->config.n_global;
 
     for (size_t i = 0; i < a->n_touched; i++)
         a->token_mass[a->touched[i]] = 0.0f;
-    for (uint32_t l = 0; l < t->config.num_hidden_layers; l++) {
-        const sx_layer *layer = &t->layers[l];
-        if (layer->global < 0)
-            continue;
-        const sx_selection *s = sx_question_selection(question, layer->global);
-        float sum = 0.0f;
-        for (int j = 0; j < s->n; j++)
-            sum += expf(layer->temperature * (s->score[j] - s->score[0]));
+    for (int g = 0; g < n_global; g++) {
+        const sx_selection *s = sx_question_selection(question, g);
         for (int j = 0; j < s->n; j++) {
             uint32_t b = (uint32_t)s->block[j];
             if (!a->is_touched[b]) {
                 a->is_touched[b] = true;
                 a->touched[a->n_touched++] = b;
+                a->rank[b] = -INFINITY;
             }
-            if (first)
-                a->rank[b] += expf(layer->temperature * (s->score[j] - s->score[0])) / sum;
             a->token_mass[b] += s->mass[j] / (float)n_global;
         }
     }
     for (size_t i = 0; i < a->n_touched; i++)
         a->mass[a->touched[i]] += a->token_mass[a->touched[i]];
     a->steps++;
+    if (first)
+        rank_blocks(a, question);
 }
 
 static int emit(asking *a, sx_event_kind kind, const float *mass, const char *text, size_t n_text)
@@ -94,8 +105,12 @@ static int emit(asking *a, sx_event_kind kind, const float *mass, const char *te
             a->weights[n++] = (sx_block_weight){b, a->rank[b], mass[b]};
     }
     qsort(a->weights, n, sizeof *a->weights, by_rank);
-    sx_event event = {
-        .kind = kind, .blocks = a->weights, .n_blocks = n, .text = text, .n_text = n_text};
+    sx_event event = {.margin = a->margin,
+                      .kind = kind,
+                      .blocks = a->weights,
+                      .n_blocks = n,
+                      .text = text,
+                      .n_text = n_text};
     return a->event(&event, a->user) ? -ECANCELED : 0;
 }
 
@@ -222,11 +237,12 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
     prompt[n + 1] = c->token_answer;
 
     /* the question, up to <a>: which blocks it reads */
-    if ((rc = sx_question_new(&timeline, context, (int)(n + 2 + max_tokens), options->top_k,
-                              options->attention, err, errlen)) < 0 ||
+    if ((rc = sx_question_new(&timeline, context, (int)(n + 2 + max_tokens), options, err,
+                              errlen)) < 0 ||
         (rc = sx_question_push(timeline, prompt, (int)n + 2, event, user, err, errlen)) < 0)
         goto out;
     add_step(&a, timeline, true);
+    out->margin = a.margin = sx_question_margin(timeline);
     out->prefill_ms = now_ms() - start;
     start = now_ms();
     if ((rc = emit(&a, SX_EVENT_READ, a.token_mass, NULL, 0)) < 0)

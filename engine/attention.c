@@ -14,18 +14,23 @@ struct sx_question {
     sx_context *context;
     const sx_transformer *t;
     int capacity, n;      /* tokens there may be, tokens there are */
-    int k;                /* blocks a token selects */
+    int k;                /* blocks a token selects by itself */
+    int width;            /* and with those that were joined */
+    uint32_t *joined;     /* [width - k] */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
     float *iq;          /* [CHUNK, landmark_dim] */
+    float *last_iq;     /* [n_global, landmark_dim]: the last token's */
     float *part_score;  /* [CHUNK, longest]: one segment's landmarks */
     void *topk_work;    /* for the longest segment */
-    int32_t *block;     /* [CHUNK, k] */
-    float *score;       /* [CHUNK, k] */
-    const void **run;   /* [CHUNK, k] */
-    int32_t *run_rows;  /* [CHUNK, k] */
+    int32_t *top_block; /* [CHUNK, k] */
+    float *top_score;   /* [CHUNK, k] */
+    int32_t *block;     /* [CHUNK, width]: the same, then those joined that are not among them */
+    float *score;       /* [CHUNK, width] */
+    const void **run;   /* [CHUNK, width] */
+    int32_t *run_rows;  /* [CHUNK, width] */
     int32_t *first_run; /* [CHUNK + 1] */
-    float *mass;        /* [CHUNK, k] */
+    float *mass;        /* [CHUNK, width] */
     void *work;
     size_t work_bytes;
     sx_selection *selection; /* [n_global] of the last token */
@@ -45,12 +50,13 @@ static float *floats(size_t rows, size_t width)
     return calloc((size_t)sx_matmul_rows((int)rows) * width + 16, sizeof(float));
 }
 
-int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32_t top_k,
-                    sx_attention attention, char *err, size_t errlen)
+int sx_question_new(sx_question **out, sx_context *context, int capacity,
+                    const sx_ask_options *options, char *err, size_t errlen)
 {
     const sx_transformer *t = context->engine->transformer;
+    sx_attention attention = options->attention;
     sx_question *q = calloc(1, sizeof *q);
-    size_t kv_width, layers, k;
+    size_t kv_width, layers, k, width;
 
     *out = NULL;
     if (!q)
@@ -59,14 +65,23 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32
     layers = t->config.num_hidden_layers;
     k = attention == SX_ATTENTION_WINDOW  ? 0
         : attention == SX_ATTENTION_DENSE ? context->n_blocks
-        : top_k                           ? top_k
+        : options->top_k                  ? options->top_k
                                           : t->config.top_k_blocks;
     if (k > context->n_blocks)
         k = context->n_blocks;
+    width = k > 0 && k < context->n_blocks ? k + options->n_joined : k;
+    for (size_t i = k; i < width; i++)
+        if (options->joined[i - k] >= context->n_blocks) {
+            free(q);
+            snprintf(err, err ? errlen : 0, "E-BUG: block %u joined to a question about %u blocks",
+                     options->joined[i - k], context->n_blocks);
+            return -ENOTRECOVERABLE;
+        }
     /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting
      * would cost many times that on a machine with other work. */
     t->kn.matmul_threads(1);
-    *q = (sx_question){.context = context, .t = t, .capacity = capacity, .k = (int)k};
+    *q = (sx_question){
+        .context = context, .t = t, .capacity = capacity, .k = (int)k, .width = (int)width};
     q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->x = floats(CHUNK, (size_t)t->d);
@@ -78,24 +93,31 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32
     q->logits = floats(1, t->config.vocab_size);
     q->iq = floats(CHUNK, (size_t)t->landmark_dim);
     q->part_score = floats(CHUNK, context->engine->longest);
-    q->block = calloc(CHUNK * k + 1, sizeof *q->block);
-    q->score = calloc(CHUNK * k + 1, sizeof *q->score);
+    q->joined = calloc(width - k + 1, sizeof *q->joined);
+    q->last_iq = calloc((size_t)t->config.n_global * (size_t)t->landmark_dim, sizeof *q->last_iq);
+    q->top_block = calloc(CHUNK * k + 1, sizeof *q->top_block);
+    q->top_score = calloc(CHUNK * k + 1, sizeof *q->top_score);
     q->topk_work = malloc(sx_landmark_topk_work(CHUNK, (int)context->engine->longest,
                                                 k ? (int)k : 1, t->landmark_dim));
-    q->run = calloc(CHUNK * k + 1, sizeof *q->run);
-    q->run_rows = calloc(CHUNK * k + 1, sizeof *q->run_rows);
+    q->block = calloc(CHUNK * width + 1, sizeof *q->block);
+    q->score = calloc(CHUNK * width + 1, sizeof *q->score);
+    q->run = calloc(CHUNK * width + 1, sizeof *q->run);
+    q->run_rows = calloc(CHUNK * width + 1, sizeof *q->run_rows);
     q->first_run = calloc(CHUNK + 1, sizeof *q->first_run);
-    q->mass = calloc(CHUNK * k + 1, sizeof *q->mass);
+    q->mass = calloc(CHUNK * width + 1, sizeof *q->mass);
     q->selection = calloc(t->config.n_global, sizeof *q->selection);
     if (!q->own_k || !q->own_v || !q->x || !q->h || !q->qkv || !q->o || !q->ffn || !q->rope ||
-        !q->logits || !q->iq || !q->part_score || !q->topk_work || !q->block || !q->score ||
-        !q->run || !q->run_rows || !q->first_run || !q->mass || !q->selection)
+        !q->logits || !q->iq || !q->last_iq || !q->joined || !q->part_score || !q->topk_work ||
+        !q->top_block || !q->top_score || !q->block || !q->score || !q->run || !q->run_rows ||
+        !q->first_run || !q->mass || !q->selection)
         goto short_of_memory;
+    if (width > k)
+        memcpy(q->joined, options->joined, (width - k) * sizeof *q->joined);
     for (uint32_t g = 0; g < t->config.n_global; g++) {
         sx_selection *s = &q->selection[g];
-        s->block = calloc(k + 1, sizeof *s->block);
-        s->score = calloc(k + 1, sizeof *s->score);
-        s->mass = calloc(k + 1, sizeof *s->mass);
+        s->block = calloc(width + 1, sizeof *s->block);
+        s->score = calloc(width + 1, sizeof *s->score);
+        s->mass = calloc(width + 1, sizeof *s->mass);
         if (!s->block || !s->score || !s->mass)
             goto short_of_memory;
     }
@@ -115,10 +137,11 @@ void sx_question_free(sx_question *q)
         free(q->selection[g].score);
         free(q->selection[g].mass);
     }
-    void *buffers[] = {q->own_k,      q->own_v,     q->x,     q->h,      q->qkv,
-                       q->o,          q->ffn,       q->rope,  q->logits, q->iq,
-                       q->part_score, q->topk_work, q->block, q->score,  q->run,
-                       q->run_rows,   q->first_run, q->mass,  q->work,   q->selection};
+    void *buffers[] = {q->own_k,     q->own_v,  q->x,         q->h,         q->qkv,
+                       q->o,         q->ffn,    q->rope,      q->logits,    q->iq,
+                       q->last_iq,   q->joined, q->top_block, q->top_score, q->part_score,
+                       q->topk_work, q->block,  q->score,     q->run,       q->run_rows,
+                       q->first_run, q->mass,   q->work,      q->selection};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]);
     free(q);
@@ -154,6 +177,48 @@ static bool sort_row(int32_t *block, float *score, int k)
     return true;
 }
 
+static const float *landmark_of(const sx_question *q, int global, uint32_t block)
+{
+    const sx_context *context = q->context;
+    const sx_context_part *part = &context->parts[context->block_part[block]];
+
+    return part->landmarks + ((size_t)global * part->n_blocks + (block - part->first_block)) *
+                                 (size_t)q->t->landmark_dim;
+}
+
+static float dot(const float *a, const float *b, int n)
+{
+    float sum = 0.0f;
+    for (int i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* Row i's own choice, then what was joined and is not in it. */
+static void join_blocks(sx_question *q, int global, int i)
+{
+    int32_t *block = q->block + (size_t)i * q->width;
+    float *score = q->score + (size_t)i * q->width;
+    const float *iq = q->iq + (size_t)i * q->t->landmark_dim;
+    int n = 0;
+
+    memcpy(block, q->top_block + (size_t)i * q->k, sizeof *block * (size_t)q->k);
+    memcpy(score, q->top_score + (size_t)i * q->k, sizeof *score * (size_t)q->k);
+    while (n < q->k && block[n] >= 0)
+        n++;
+    for (int j = 0; j < q->width - q->k; j++) {
+        bool there = false;
+        for (int m = 0; m < n && !there; m++)
+            there = block[m] == (int32_t)q->joined[j];
+        if (there)
+            continue;
+        block[n] = (int32_t)q->joined[j];
+        score[n++] = dot(iq, landmark_of(q, global, q->joined[j]), q->t->landmark_dim);
+    }
+    for (; n < q->width; n++)
+        block[n] = -1;
+}
+
 /* Which blocks: score all landmarks of the repository, keep the k best for each of n rows. */
 static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
 {
@@ -172,9 +237,11 @@ static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
         for (int j = 0; j < dim; j++)
             v[j] /= norm;
     }
+    memcpy(q->last_iq + (size_t)layer->global * dim, q->iq + (size_t)(n - 1) * dim,
+           sizeof(float) * (size_t)dim);
     for (int i = 0; i < n * k; i++) {
-        q->score[i] = -INFINITY;
-        q->block[i] = -1;
+        q->top_score[i] = -INFINITY;
+        q->top_block[i] = -1;
     }
     for (size_t p = 0; p < context->n_parts; p++) {
         const sx_context_part *part = &context->parts[p];
@@ -182,18 +249,20 @@ static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
                                  (size_t)layer->global * part->n_blocks * (size_t)dim;
         int blocks = (int)part->n_blocks;
         if (!all) {
-            t->kn.landmark_topk(NULL, q->score, q->block, k, q->iq, n, landmarks, SX_F32, NULL,
-                                blocks, (int32_t)part->first_block, dim, q->topk_work);
+            t->kn.landmark_topk(NULL, q->top_score, q->top_block, k, q->iq, n, landmarks, SX_F32,
+                                NULL, blocks, (int32_t)part->first_block, dim, q->topk_work);
             continue;
         }
         t->kn.landmark_score(NULL, q->part_score, q->iq, landmarks, n, blocks, dim);
         for (int i = 0; i < n; i++)
-            memcpy(q->score + (size_t)i * k + part->first_block, q->part_score + (size_t)i * blocks,
-                   sizeof(float) * (size_t)blocks);
+            memcpy(q->top_score + (size_t)i * k + part->first_block,
+                   q->part_score + (size_t)i * blocks, sizeof(float) * (size_t)blocks);
     }
-    for (int i = 0; all && i < n; i++)
-        if (!sort_row(q->block + (size_t)i * k, q->score + (size_t)i * k, k))
+    for (int i = 0; i < n; i++) {
+        if (all && !sort_row(q->top_block + (size_t)i * k, q->top_score + (size_t)i * k, k))
             return false;
+        join_blocks(q, layer->global, i);
+    }
     return true;
 }
 
@@ -211,9 +280,9 @@ static bool attend(sx_question *q, int l, int n, bool last)
 
     for (int i = 0; i < n; i++) {
         int64_t rows = q->n + i + 1;
-        const int32_t *block = q->block + (size_t)i * q->k;
+        const int32_t *block = q->block + (size_t)i * q->width;
         q->first_run[i] = runs;
-        for (int j = 0; layer->global >= 0 && j < q->k && block[j] >= 0; j++, runs++) {
+        for (int j = 0; layer->global >= 0 && j < q->width && block[j] >= 0; j++, runs++) {
             q->run[runs] = sx_context_rows(q->context, (uint32_t)block[j], layer->global,
                                            &q->run_rows[runs]);
             rows += q->run_rows[runs];
@@ -236,7 +305,7 @@ static bool attend(sx_question *q, int l, int n, bool last)
     if (last && layer->global >= 0) {
         sx_selection *s = &q->selection[layer->global];
         int first = q->first_run[n - 1];
-        size_t row = (size_t)(n - 1) * q->k;
+        size_t row = (size_t)(n - 1) * q->width;
         s->n = runs - first;
         memcpy(s->block, q->block + row, sizeof *q->block * (size_t)s->n);
         memcpy(s->score, q->score + row, sizeof *q->score * (size_t)s->n);
@@ -278,7 +347,7 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
         if (layer->global >= 0 && q->k) {
             if (!select_blocks(q, layer, n))
                 return no_memory(err, errlen);
-            if ((rc = sx_context_need(q->context, q->block, (size_t)n * q->k, event, user, err,
+            if ((rc = sx_context_need(q->context, q->block, (size_t)n * q->width, event, user, err,
                                       errlen)) < 0)
                 return rc;
         }
@@ -318,4 +387,36 @@ const float *sx_question_logits(const sx_question *q)
 const sx_selection *sx_question_selection(const sx_question *q, int global)
 {
     return &q->selection[global];
+}
+
+float sx_question_score(const sx_question *q, uint32_t block)
+{
+    const sx_transformer *t = q->t;
+    float sum = 0.0f;
+
+    for (uint32_t l = 0; l < t->config.num_hidden_layers; l++) {
+        const sx_layer *layer = &t->layers[l];
+        if (layer->global >= 0)
+            sum += t->config.rank_weight[layer->global] * layer->temperature *
+                   dot(q->last_iq + (size_t)layer->global * (size_t)t->landmark_dim,
+                       landmark_of(q, layer->global, block), t->landmark_dim);
+    }
+    return sum;
+}
+
+float sx_question_margin(const sx_question *q)
+{
+    const sx_transformer *t = q->t;
+    float sum = 0.0f;
+
+    for (uint32_t l = 0; l < t->config.num_hidden_layers; l++) {
+        const sx_layer *layer = &t->layers[l];
+        const sx_selection *s = layer->global >= 0 ? &q->selection[layer->global] : NULL;
+        if (!s)
+            continue;
+        if (!t->config.has_null_scores || s->n < 1)
+            return INFINITY;
+        sum += layer->temperature * (s->score[0] - t->config.null_score[layer->global]);
+    }
+    return sum;
 }

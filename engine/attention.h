@@ -14,9 +14,10 @@ typedef struct sx_selection { /* what one token chose in one global layer */
 
 typedef struct sx_question sx_question; /* one timeline: its own k and v; one thread at a time */
 
-/* capacity: most tokens, prompt and answer. top_k 0: the model's. *out is the caller's. */
-int sx_question_new(sx_question **out, sx_context *context, int capacity, uint32_t top_k,
-                    sx_attention attention, char *err, size_t errlen);
+/* capacity: most tokens, prompt and answer. options->top_k 0: the model's; options->joined is
+ * copied. *out is the caller's. */
+int sx_question_new(sx_question **out, sx_context *context, int capacity,
+                    const sx_ask_options *options, char *err, size_t errlen);
 void sx_question_free(sx_question *question);
 /* Appends n tokens. After it, logits and selections are those of the last one. event is asked
  * between layers; non-zero: -ECANCELED. */
@@ -24,5 +25,12 @@ int sx_question_push(sx_question *question, const uint32_t *ids, int n, sx_event
                      void *user, char *err, size_t errlen);
 const float *sx_question_logits(const sx_question *question); /* [vocab] */
 const sx_selection *sx_question_selection(const sx_question *question, int global);
+/* How the last token scores any block: the sum over the global layers of rank_weight * exp(it) *
+ * dot(query, landmark). */
+float sx_question_score(const sx_question *question, uint32_t block);
+/* The sum over the global layers of exp(it) * (best score - null_score): below 0, "nothing here
+ * answers this" scored above every block. +INFINITY where the model has no null scores or nothing
+ * was selected. */
+float sx_question_margin(const sx_question *question);
 
 #endif

@@ -81,6 +81,7 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
         .header_tokens = SX_HEADER_TOKENS,
         .file_token = c->token_file,
         .top_k = c->top_k_blocks,
+        .lexical_weight = c->lexical_weight,
         .landmark_row = sizeof(float) * c->landmark_dim,
         .kv_row = sx_kv_row_bytes(SX_I8, (int)c->num_key_value_heads, (int)c->head_dim),
     };

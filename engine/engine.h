@@ -35,8 +35,9 @@ typedef struct sx_engine_info {
     char device[64];   /* "cpu (avx512, 2 threads)" */
     uint32_t n_global; /* global layers */
     uint32_t segment_tokens, block_tokens, header_tokens, file_token, top_k;
-    size_t landmark_row; /* bytes of a row in the slab landmarks.<model>: one block, one layer */
-    size_t kv_row;       /* bytes of a row in the slab kv.<model>: one token, one layer */
+    float lexical_weight; /* what words count beside landmarks in the ranking (app/ranking.h) */
+    size_t landmark_row;  /* bytes of a row in the slab landmarks.<model>: one block, one layer */
+    size_t kv_row;        /* bytes of a row in the slab kv.<model>: one token, one layer */
 } sx_engine_info;
 
 int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err, size_t errlen);
@@ -131,7 +132,9 @@ typedef enum sx_attention {
 
 typedef struct sx_block_weight {
     uint32_t block; /* index in the context */
-    float rank; /* sum over the global layers of softmax(exp(it) * score) at <a>, in [0, layers] */
+    float rank; /* log-probability at <a> among the blocks it chose: log-softmax over them of the
+                 * sum over the global layers of rank_weight * exp(it) * score; -INFINITY for what
+                 * only the answer's tokens chose */
     float mass; /* share of the attention of <a> and the answer's tokens, mean over heads and
                  * global layers, mean over those tokens; in [0, 1] */
 } sx_block_weight;
@@ -146,6 +149,7 @@ typedef struct sx_event {
     const sx_block_weight *blocks; /* READ: all blocks chosen, best first. TEXT: blocks attended by
                                     * this token, mass of this token alone */
     size_t n_blocks;
+    float margin; /* READ: see sx_answer */
     const char *text;
     size_t n_text;
     uint64_t done, total;
@@ -157,6 +161,9 @@ typedef struct sx_ask_options {
     uint32_t max_tokens; /* 0: 48 */
     uint32_t top_k;      /* 0: the model's */
     sx_attention attention;
+    const uint32_t *joined; /* blocks that every token of the question and the answer selects in
+                             * every global layer beside its own choice (sparse attention only) */
+    size_t n_joined;
 } sx_ask_options;
 
 typedef struct sx_answer {
@@ -164,6 +171,8 @@ typedef struct sx_answer {
     uint32_t n_tokens;
     sx_block_weight *blocks; /* every block that <a> or an answer token chose; by rank, then mass */
     size_t n_blocks;
+    float margin; /* above 0: some block answers better than "not in this repository"; +INFINITY
+                   * where the model cannot tell */
     double prefill_ms, decode_ms;
 } sx_answer;
 void sx_answer_clear(sx_answer *answer); /* frees what it points to */

@@ -101,6 +101,44 @@ static int read_global_layers(sx_config *c, const json_t *root, const sx_json_so
     return 0;
 }
 
+/* One number for each global layer, optional: *found says whether it is there. */
+static int read_per_layer(float *out, bool *found, const char *key, double low, double high,
+                          const sx_config *c, const json_t *root, const sx_json_source *source)
+{
+    const json_t *values = json_object_get(root, key);
+
+    *found = values != NULL;
+    if (!values)
+        return 0;
+    if (!json_is_array(values) || json_array_size(values) != c->n_global)
+        return sx_json_fail(source, "%s must be a list of %u numbers, one a global layer", key,
+                            c->n_global);
+    for (uint32_t i = 0; i < c->n_global; i++) {
+        double value = json_number_value(json_array_get(values, i));
+
+        if (!json_is_number(json_array_get(values, i)) || !(value >= low && value <= high))
+            return sx_json_fail(source, "%s[%u] must be a number from %g to %g", key, i, low, high);
+        out[i] = (float)value;
+    }
+    return 0;
+}
+
+static int read_ranking(sx_config *c, const json_t *root, const sx_json_source *source)
+{
+    bool found;
+    int rc;
+
+    for (uint32_t i = 0; i < c->n_global; i++)
+        c->rank_weight[i] = 1.0f;
+    rc = read_per_layer(c->rank_weight, &found, "rank_weights", -100, 100, c, root, source);
+    if (rc == 0)
+        rc = read_per_layer(c->null_score, &c->has_null_scores, "null_scores", -10, 10, c, root,
+                            source);
+    if (rc == 0 && json_object_get(root, "lexical_weight"))
+        rc = sx_json_float(root, "lexical_weight", 0.0, 1000.0, &c->lexical_weight, source);
+    return rc;
+}
+
 /* What no single range can say. */
 static int check_config(const sx_config *c, const sx_json_source *source)
 {
@@ -142,7 +180,8 @@ static int read_config(sx_model *model, const json_t *root, const sx_json_source
     if (rc == 0)
         rc = sx_json_float(root, "logit_softcap", 0.0, 1e6, &c->logit_softcap, source);
     if (rc < 0 || (rc = check_config(c, source)) < 0 ||
-        (rc = read_global_layers(c, root, source)) < 0 || (rc = read_special(c, root, source)) < 0)
+        (rc = read_global_layers(c, root, source)) < 0 ||
+        (rc = read_ranking(c, root, source)) < 0 || (rc = read_special(c, root, source)) < 0)
         return rc;
     if (!json_is_true(json_object_get(root, "tie_word_embeddings")))
         return sx_json_fail(source, "tie_word_embeddings must be true");

@@ -17,6 +17,11 @@ typedef struct sx_config { /* of model_type "sparsex"; names as in config.json *
     uint32_t global_layers[SX_MAX_LAYERS];
     float rope_theta, rms_norm_eps;
     float logit_softcap; /* 0: none */
+    /* What the score of each global layer counts in the ranking (rank_weights; 1 where it is
+     * missing), and the score below which nothing answers (null_scores; none where missing). */
+    float rank_weight[SX_MAX_LAYERS], null_score[SX_MAX_LAYERS];
+    float lexical_weight; /* what words count beside landmarks in the ranking; 0 where missing */
+    bool has_null_scores;
     uint32_t token_file, token_question, token_answer, token_eos, token_pad;
 } sx_config;
 

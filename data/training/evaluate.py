@@ -5,7 +5,7 @@
 PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
 and only those are asked for by their sentence. Ranking: over the blocks that a global layer selected, the weighted sum
 of the layers' landmark scores; a block counts as right when it holds a part of the right definition. Fixed seeds."""
-import argparse, collections, json, os, random, re, sqlite3, time
+import argparse, collections, json, math, os, random, re, sqlite3, time
 import numpy as np
 import torch
 import by_hand as written, controls as C, data as D, docs, questions as Qs, runner, words
@@ -139,21 +139,55 @@ def rank(seen, i):
     return sorted(by, key=lambda b: -by[b]), [b for b, _ in mass.most_common()]
 
 
-def retrieve(run, s, rows, upto, n, size=32):
-    """-> counts over the first n questions whose blocks lie in the first `upto`"""
-    rows = [r for r in rows if max(r[1]) < upto][:n]
+def outright(question, name):
+    """Does the question give this name, clearly as a name? (app/ranking.h)"""
+    for m in re.finditer(r"(?<!\w)" + re.escape(name) + r"(?!\w)", question):
+        before, behind = question[m.start() - 1:m.start()], question[m.end():m.end() + 1]
+        if behind == "(" or (before == behind and before in ("`", "'")) or re.search(r"[_0-9]|.[A-Z]", name):
+            return True
+    return False
+
+
+def shown_order(r, seen, i, proposed, weight, question):
+    """Definitions as the program shows them (numbers of r.defs; what belongs to none as -1 - block), best first"""
+    rank, found = collections.Counter(), {}
+    by = dict(zip(seen.blocks[i].tolist(), seen.rank[i].tolist()))
+    top = max(by.values())
+    total = math.log(sum(math.exp(v - top) for v in by.values())) + top
+    for b, v in by.items():
+        rank[int(r.owner[b]) if r.owner[b] >= 0 else -1 - b] += math.exp(v - total)
+    most = r.words.most(question)
+    for k, blocks, score in proposed:
+        k = k if k >= 0 else -1 - blocks[0]
+        found[k] = max(found.get(k, 0.0), score / most)
+    named = {k: k >= 0 and outright(question, r.defs[k]["name"]) for k in rank}
+    return sorted(rank, key=lambda k: (not named[k], -(math.log(max(rank[k], 1e-9)) + weight * found.get(k, 0.0))))
+
+
+def retrieve(run, s, rows, upto, n, r=None, size=32):
+    """-> counts over the first n questions whose blocks lie in the first `upto`. r: a Repository after own(): then the lexical channel's
+    proposals are joined, and the order of definitions that the program shows is counted too."""
+    rows = [x for x in rows if max(x[1]) < upto][:n]
     c = collections.Counter(n=len(rows))
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
-        _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q, _, _ in part], s, upto)
-        for i, (_, right, _) in enumerate(part):
+        proposed = [[p for p in r.propose(x[0]) if max(p[1]) < upto] for x in part] if r else None
+        joined = [list(dict.fromkeys(b for _, blocks, _ in p for b in blocks)) for p in proposed] if r else None
+        _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined)
+        for i, (question, right, x) in enumerate(part):
             by, mass = rank(seen, i)
             c["first"] += by[0] in right
             c["five"] += any(b in right for b in by[:5])
             c["sixteen"] += any(b in right for b in by[:16])
             c["selected"] += any(b in right for b in by)
             c["mass first"] += mass[0] in right
-            c["said absent"] += sum(x[3][i].item() for x in seen.layers) < 0
+            c["said absent"] += sum(l[3][i].item() for l in seen.layers) < 0
+            if r and x is not None:
+                answers = x if isinstance(x, set) else {r.number[x["key"]]}
+                order = shown_order(r, seen, i, proposed[i], run.lexical, question)
+                place = next((j for j, k in enumerate(order) if k in answers), 99)
+                for name, upto_place in (("shown first", 1), ("shown five", 5), ("shown sixteen", 16)):
+                    c[name] += place < upto_place
     return c
 
 
@@ -237,15 +271,17 @@ def by_hand(run, files, log):
             missing.append(repo)
             continue
         r = Repository(mine, run.tok, 1e9, 1, hidden=0, needles=0, tasks=0)
+        r.own()
         s, asked = run.encode(r.segments), []
         for q in rows:
             answers = written.answers(q)
-            right = {b for x in r.defs if (x["file"].path, re.split(r"::|\.", x["name"])[-1]) in answers and x["kind"] in ("function", "method") for b in range(x["blocks"][0], x["blocks"][1] + 1)}
+            defs = {i for i, x in enumerate(r.defs) if (x["file"].path, re.split(r"::|\.", x["name"])[-1]) in answers and x["kind"] in ("function", "method")}
+            right = {b for i in defs for b in range(r.defs[i]["blocks"][0], r.defs[i]["blocks"][1] + 1)}
             if right:
-                asked.append((q["question"], right, None))
+                asked.append((q["question"], right, defs))
             else:
                 missing.append(q["path"] + " " + q["name"])
-        c.update(retrieve(run, s, asked, s.blocks, len(asked)))
+        c.update(retrieve(run, s, asked, s.blocks, len(asked), r))
     log("by hand; not found in the packs:", missing)
     return c
 
@@ -271,6 +307,8 @@ def main():
     run = runner.Runner(model, *((8, 32768) if gpu else (1, 3072)))
     tokenizer = os.path.join(a.model, "tokenizer.json")
     run.tok = D.Tokenizer(tokenizer)
+    with open(os.path.join(a.model, "config.json")) as f:
+        run.lexical = json.load(f).get("lexical_weight", 0.0)
     D.learn_newlines(run.tok)
     results, repositories = {}, {}
     for name in a.sets.split(","):
@@ -291,6 +329,7 @@ def main():
         if gpu:
             torch.cuda.synchronize()
         log(name, "files", len(files), "tokens", s.tokens, "blocks", s.blocks, "encoded in %.1f s" % (time.time() - t), "definitions", len(r.defs))
+        r.own()
         rows = r.questions(a.n, 1)
         others = [f for k, fs in repositories.items() if k != name for f in fs if not any(f.repo == g.repo for g in files)]
         rng, strange = random.Random(5), []
@@ -327,7 +366,7 @@ def main():
             out = {}
             if level > 100000 or level == r.levels[-1]:
                 for kind, q in rows.items():
-                    out[kind] = shown(retrieve(run, s, q, upto, a.n))
+                    out[kind] = shown(retrieve(run, s, q, upto, a.n, r))
                 out["absent"] = shown(absent(run, s, strange, upto))
             for how in ("sparse", "dense"):
                 if tasks and (how == "sparse" or (how == "dense" and level <= a.dense)):

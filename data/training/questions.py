@@ -109,10 +109,9 @@ def meaning(sentence, kind, rng):
         found = keywords(text, rng)
         if found:
             return found
-    if r < 0.50 and len(text) > 60:                        # the half of it that one remembers
-        words = text.split()
-        cut = rng.randint(max(4, len(words) // 3), len(words))
-        return " ".join(words[:cut])
+    words = text.split()
+    if r < 0.50 and len(text) > 60 and len(words) > 4:     # the half of it that one remembers
+        return " ".join(words[:rng.randint(max(4, len(words) // 3), len(words))])
     first, _, rest = text.partition(" ")
     low = first.lower()
     return rng.choice(MEANING if base(low) in VERBS else MEANING_PLAIN).format(d=text, k=kind, v=third(low) + " " + rest, i=base(low) + " " + rest)

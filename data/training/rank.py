@@ -14,7 +14,6 @@ KINDS = ("named", "meaning", "asked", "words")
 def features(folder, pack, out):
     import collections
     import torch
-    from concurrent.futures import ProcessPoolExecutor
     import controls as C, data as D, evaluate, questions as Qs, runner
     gpu = torch.cuda.is_available()
     run = runner.Runner(runner.open_model(folder, torch.device("cuda" if gpu else "cpu"), torch.bfloat16 if gpu else torch.float32), *((8, 32768) if gpu else (1, 3072)))

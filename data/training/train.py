@@ -32,7 +32,12 @@ def work(tokenizer, seed, c, queue):
     torch.set_num_threads(1)
     builder = D.Builder(FILES, tokenizer, random.Random(seed), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told)
     while True:
-        queue.put(builder.group(c.B))
+        try:
+            group = builder.group(c.B)
+        except (ValueError, IndexError, KeyError) as e:      # one odd file must not end a slice: said, and the next sequences made
+            log("a group of sequences was given up: %r" % e)
+            continue
+        queue.put(group)
 
 
 def newton_schulz(G):

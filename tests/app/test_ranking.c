@@ -2,6 +2,7 @@
 #include "app/ranking.h"
 #include "tests/check.h"
 
+#include <math.h>
 #include <string.h>
 
 static const sx_rank_definition definitions[] = {
@@ -16,7 +17,12 @@ enum { N_DEFINITIONS = sizeof definitions / sizeof *definitions };
 
 static size_t rank(sx_rank_span *spans, const sx_rank_block *blocks, size_t n, const char *question)
 {
-    return sx_rank_spans(spans, blocks, n, definitions, N_DEFINITIONS, question);
+    sx_rank_input in = {.blocks = blocks,
+                        .n_blocks = n,
+                        .definitions = definitions,
+                        .n_definitions = N_DEFINITIONS,
+                        .question = question};
+    return sx_rank_spans(spans, &in);
 }
 
 static void test_owners(void)
@@ -74,6 +80,47 @@ static void test_order(void)
     SX_CHECK(rank(s, by_place, 3, "") == 3 && s[0].file == 0 && s[1].start_byte == 3);
 }
 
+/* The lexical channel: a find adds to the definition that it is, not to one around or beside it,
+ * and to lines outside of all definitions that it touches. */
+static void test_words(void)
+{
+    sx_rank_span s[8];
+    const sx_rank_block blocks[] = {
+        {0, 200, 300, 0.6f, 0}, {0, 300, 390, 0.3f, 0}, {0, 0, 90, 0.1f, 0}};
+    const sx_rank_find finds[] = {
+        {0, 300, 390, 0.5f}, {0, 140, 390, 1.0f}, {1, 200, 300, 1.0f}, {0, 50, 70, 0.25f}};
+    sx_rank_input in = {.blocks = blocks,
+                        .n_blocks = 3,
+                        .definitions = definitions,
+                        .n_definitions = N_DEFINITIONS,
+                        .finds = finds,
+                        .n_finds = 4,
+                        .lexical_weight = 1,
+                        .question = ""};
+
+    SX_CHECK(sx_rank_spans(s, &in) == 3);
+    SX_CHECK(s[0].definition == 1 && s[0].words == 0); /* log 0.6 > log 0.3 + 0.5 */
+    SX_CHECK(s[1].definition == 2 && s[1].words == 0.5f);
+    SX_CHECK(s[2].definition == -1 && s[2].words == 0.25f);
+    in.lexical_weight = 2;
+    SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 2 && s[1].definition == 1);
+    in.lexical_weight = 0;
+    SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 1);
+    in.lexical_weight = 100;
+    in.question = "where is `push` defined"; /* a name outright comes before any words */
+    SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 1);
+}
+
+static void test_found(void)
+{
+    const sx_rank_span plain = {.words = 0.1f}, worded = {.words = 0.9f};
+    const sx_rank_span named = {.named = SX_NAMED_OUTRIGHT};
+
+    SX_CHECK(sx_rank_found(0.5f, NULL, 0) && !sx_rank_found(-0.5f, NULL, 0));
+    SX_CHECK(sx_rank_found(INFINITY, &plain, 1) && !sx_rank_found(-0.5f, &plain, 1));
+    SX_CHECK(sx_rank_found(-9.0f, &named, 1) && sx_rank_found(-9.0f, &worded, 1));
+}
+
 static void test_names(void)
 {
     SX_CHECK(sx_question_names("Where is `ring` defined?", "ring") == SX_NAMED_OUTRIGHT);
@@ -95,6 +142,8 @@ int main(void)
     test_owners();
     test_merging();
     test_order();
+    test_words();
+    test_found();
     test_names();
     return sx_check_end();
 }

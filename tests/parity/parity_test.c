@@ -216,7 +216,7 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
         snprintf(name, sizeof name, "q%d.logits", i);
         float *logits = fixture_tensor(f, name, &n_logits);
 
-        SX_CHECK(sx_question_new(&question, context, 256, 0, SX_ATTENTION_SPARSE, NULL, 0) == 0);
+        SX_CHECK(sx_question_new(&question, context, 256, &(sx_ask_options){0}, NULL, 0) == 0);
         SX_CHECK(sx_question_push(question, prompt, (int)n_prompt, NULL, NULL, NULL, 0) == 0);
         double off = relative_l2(sx_question_logits(question), logits, n_logits);
         printf("q%d logits relative L2 %.2e\n", i, off);

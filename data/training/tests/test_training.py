@@ -225,5 +225,19 @@ class Blocks(unittest.TestCase):
         self.assertEqual(data.boundaries(text, [f, one]).tolist(), [[0, 15], [-1, -1]])
 
 
+@unittest.skipUnless(np, "numpy is not installed")
+class Words(unittest.TestCase):
+    def test_stems_and_terms_are_those_of_the_indexer(self):
+        """The same expectations as tests/indexer/words_test.c"""
+        import words
+        for word, want in (("queries", "query"), ("dies", "die"), ("classes", "class"), ("miss", "miss"), ("boxes", "box"), ("sizes", "siz"), ("status", "status"), ("basis", "basis"),
+                           ("files", "fil"), ("strings", "str"), ("stopped", "stop"), ("rolled", "roll"), ("passing", "pass"), ("running", "run"), ("agreed", "agr"), ("used", "used"),
+                           ("using", "using"), ("code", "cod"), ("the", "the")):
+            self.assertEqual(words.stem(word.encode()).decode(), want)
+        found = b" ".join(words.terms(b"parseHTTPHeader2 (x, _foo_bar) 42 'A' IOError iOS __init__ Ring::push X509 aBC ABCd")).decode()
+        self.assertEqual(found, "pars http header 2 =parsehttpheader2 foo bar =_foo_bar 42 io error =ioerror os =ios init ring push 509 =x509 bc =abc ab cd =abcd")
+        self.assertEqual(b" ".join(words.terms(b"0x1F 3d_model 2nd 7 a_b")).decode(), "0 1 =0x1f 3 model =3d_model 2 nd =2nd 7 =a_b")
+
+
 if __name__ == "__main__":
     unittest.main()

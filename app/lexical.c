@@ -1,0 +1,65 @@
+/* lexical.c: the words of a question -> the units that hold them -> blocks of the context.
+ * Landmarks rank by meaning; rare words and names are found here. Must not know how either ranks.
+ */
+#include "app/session_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The file of the context with that path, or NULL: it is not encoded yet. */
+static const sx_context_file *file_named(const sx_session *s, const char *path)
+{
+    size_t low = 0, high = s->n_files;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(s->files[s->by_path[middle]].path, path);
+
+        if (order == 0)
+            return &s->files[s->by_path[middle]];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+/* The first blocks of bytes [start, end) of a file; returns how many. */
+static size_t blocks_of(const sx_session *s, const sx_context_file *file, uint32_t start,
+                        uint32_t end, uint32_t *blocks)
+{
+    size_t n = 0;
+
+    for (size_t p = file->first_piece; p < file->first_piece + file->n_pieces; p++) {
+        const sx_context_piece *piece = &s->pieces[p];
+        const uint32_t *bytes = s->block_bytes + piece->first_block;
+
+        for (uint32_t b = 0; b < piece->n_blocks && n < SX_FIND_BLOCKS; b++) {
+            uint32_t block_end = b + 1 < piece->n_blocks ? bytes[b + 1] : piece->byte_end;
+
+            if (bytes[b] < end && block_end > start)
+                blocks[n++] = piece->first_block + b;
+        }
+    }
+    return n;
+}
+
+int sx_session_propose(sx_session *s, const char *question, sx_rank_find *finds, size_t *n_finds,
+                       uint32_t *blocks, size_t *n_blocks)
+{
+    sx_word_hit hits[SX_FINDS];
+    int n = sx_words_find(s->words, question, hits, SX_FINDS, NULL, 0);
+
+    *n_finds = *n_blocks = 0;
+    for (int i = 0; i < n; i++) {
+        const sx_context_file *file = file_named(s, hits[i].path);
+
+        if (file == NULL || file->blob_id != hits[i].blob_id)
+            continue;
+        *n_blocks += blocks_of(s, file, hits[i].start_byte, hits[i].end_byte, blocks + *n_blocks);
+        finds[(*n_finds)++] = (sx_rank_find){(uint32_t)(file - s->files), hits[i].start_byte,
+                                             hits[i].end_byte, hits[i].score};
+    }
+    return n < 0 ? n : 0;
+}
