@@ -498,6 +498,7 @@ static void test_damage(void)
         {": > catalog.db", NULL, false}, /* made, and then killed */
         {NULL, "PRAGMA application_id = 7", true},
         {NULL, "PRAGMA user_version = 0", true},
+        {NULL, "PRAGMA user_version = 1", true}, /* the version before */
         {NULL, "CREATE TRIGGER t AFTER INSERT ON blob BEGIN SELECT 1; END", true},
         {NULL, "CREATE VIEW v AS SELECT 1", true},
         {NULL, "DROP INDEX file_by_blob", true},
@@ -554,6 +555,9 @@ static void test_invariants(void)
         {"UPDATE revision SET n_files = 3", "I14"},
         {"UPDATE revision SET files = x'0280'", "I14"},
         {"DELETE FROM name", "foreign keys"},
+        {"DELETE FROM words WHERE blob = 2", "I16"},
+        {"INSERT INTO words VALUES (99, x'')", "foreign keys"},
+        {"UPDATE words SET words = x'0001' WHERE blob = 2", "I17"},
     };
     sx_index_options options = fixture_options("r");
     sx_commit commit;
