@@ -583,6 +583,8 @@ static void read_all(const sx_index_options *options)
     sx_index_status status;
     sx_index *index = NULL;
     sx_segment_row row;
+    sx_words *words = NULL;
+    sx_word_hit hits[4];
     sx_commit commit;
     seen s = {{0}, 0, 0};
 
@@ -598,6 +600,9 @@ static void read_all(const sx_index_options *options)
             while (sx_segments_next(cursor, &row, NULL, 0) > 0)
                 ;
         sx_segments_end(cursor);
+        if (sx_words_load(&words, index, &commit, NULL, 0) == 0)
+            sx_words_find(words, "push to the ring", hits, 4, NULL, 0);
+        sx_words_free(words);
     }
     sx_index_verify(index, NULL, 0);
     if (sx_index_lock(index, 0, NULL, 0) == 0)
