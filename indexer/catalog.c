@@ -3,7 +3,6 @@
  * used. */
 #include "indexer/catalog_private.h"
 
-#include "indexer/pack.h"
 #include "indexer/report.h"
 
 #include <errno.h>
@@ -470,6 +469,41 @@ out:
     return rc;
 }
 
+/* I17. */
+static int check_words(sx_catalog *catalog, char *err, size_t errlen)
+{
+    static const char what[] = "I17: the words of a blob unpack";
+    sqlite3_stmt *row = NULL;
+    sx_word *words = malloc(SX_UNIT_WORDS * sizeof *words);
+    int rc;
+
+    if (!words) {
+        rc = sx_index_fail(err, errlen, -ENOMEM, "E-RAM: no memory for words; free some");
+        goto out;
+    }
+    if ((rc = sx_catalog_prepare(&row, catalog,
+                                 "SELECT w.words, b.size FROM words w JOIN blob b ON b.id = w.blob",
+                                 err, errlen)) < 0)
+        goto out;
+    while ((rc = sx_catalog_step(catalog, row, err, errlen)) > 0) {
+        const uint8_t *packed = sqlite3_column_blob(row, 0);
+        size_t n = (size_t)sqlite3_column_bytes(row, 0), at = 0;
+        int64_t size = sqlite3_column_int64(row, 1);
+        sx_unit unit = {0};
+
+        while ((rc = sx_unpack_unit(&unit, words, size, packed, n, &at)) > 0)
+            ;
+        if (rc < 0) {
+            rc = violated(what, sizeof what - 1, "a unit", err, errlen);
+            break;
+        }
+    }
+out:
+    sqlite3_finalize(row);
+    free(words);
+    return rc;
+}
+
 int sx_catalog_verify(sx_catalog *catalog, char *err, size_t errlen)
 {
     static const char whole[] = "SQLite's integrity check", keys[] = "foreign keys";
@@ -479,7 +513,8 @@ int sx_catalog_verify(sx_catalog *catalog, char *err, size_t errlen)
                           errlen)) == 0 &&
         (rc = expect_none(catalog, "PRAGMA foreign_key_check", keys, sizeof keys - 1, err,
                           errlen)) == 0 &&
-        (rc = check_invariants(catalog, err, errlen)) == 0)
-        rc = check_lists(catalog, err, errlen);
+        (rc = check_invariants(catalog, err, errlen)) == 0 &&
+        (rc = check_lists(catalog, err, errlen)) == 0)
+        rc = check_words(catalog, err, errlen);
     return rc;
 }

@@ -5,11 +5,12 @@
 
 #include "indexer/definitions.h"
 #include "indexer/indexer.h"
+#include "indexer/pack.h"
 #include "indexer/segments.h"
 
 #include <sqlite3.h>
 
-#define SX_CATALOG_VERSION        1
+#define SX_CATALOG_VERSION        2
 #define SX_CATALOG_APPLICATION_ID 0x53707258 /* "SprX" */
 #define SX_CATALOG_KEPT_COMMITS   32         /* lists of files; what is derived from blobs stays */
 
@@ -66,11 +67,12 @@ int sx_catalog_find_file(sx_catalog *catalog, const char *path, const sx_oid *oi
 int sx_catalog_put_file(sx_catalog *catalog, const char *path, const sx_oid *oid, int kind,
                         sx_file_row *row, char *err, size_t errlen);
 
-/* The row for (oid, language) with its definitions and references, unless it is there. `bytes` is
- * the blob, for the names. Sets row->blob, n_definitions, n_references. */
+/* The row for (oid, language) with its definitions, references and words, unless it is there.
+ * `bytes` is the blob, for the names; `words` are its units, packed. Sets row->blob, n_definitions,
+ * n_references. */
 int sx_catalog_put_blob(sx_catalog *catalog, const sx_oid *oid, const char *language,
-                        const uint8_t *bytes, size_t n, const sx_parse *parse, sx_file_row *row,
-                        char *err, size_t errlen);
+                        const uint8_t *bytes, size_t n, const sx_parse *parse,
+                        const sx_bytes *words, sx_file_row *row, char *err, size_t errlen);
 /* The segments of a file for a text model, unless they are there. Sets row->n_segments, ... */
 int sx_catalog_put_cut(sx_catalog *catalog, int64_t text, const sx_segments *segments,
                        sx_file_row *row, char *err, size_t errlen);

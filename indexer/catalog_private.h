@@ -22,6 +22,7 @@ typedef enum put_statement {
     PUT_NAME,
     PUT_DEFINITION,
     PUT_REFERENCE,
+    PUT_WORDS,
     PUT_FIND_CUT,
     PUT_LAST_SEGMENT,
     PUT_SEGMENT,

@@ -2,7 +2,6 @@
  * prepared once a connection. Everything here happens inside the caller's transaction. */
 #include "indexer/catalog_private.h"
 
-#include "indexer/pack.h"
 #include "indexer/report.h"
 
 #include <errno.h>
@@ -29,6 +28,7 @@ static const char *const put_sql[PUT_COUNT] = {
     [PUT_DEFINITION] =
         "INSERT INTO definition VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
     [PUT_REFERENCE] = "INSERT INTO reference VALUES (?1,?2,?3,?4)",
+    [PUT_WORDS] = "INSERT INTO words VALUES (?1,?2)",
     [PUT_FIND_CUT] = "SELECT n_segments, n_tokens, n_blocks FROM cut WHERE file = ?1 AND text = ?2",
     [PUT_LAST_SEGMENT] = "SELECT coalesce(max(id), 0) FROM segment",
     [PUT_SEGMENT] = "INSERT INTO segment VALUES (?1,?2,?3,?4,?5,?6,?7,?8)",
@@ -186,7 +186,7 @@ int sx_catalog_put_file(sx_catalog *catalog, const char *path, const sx_oid *oid
     return rc < 0 ? rc : 0;
 }
 
-/* ---- blobs: definitions and references ------------------------------------------------------ */
+/* ---- blobs: definitions, references and words ----------------------------------------------- */
 
 static uint64_t hash_of(const uint8_t *bytes, size_t n)
 {
@@ -316,9 +316,21 @@ static int put_references(sx_catalog *catalog, int64_t blob, const uint8_t *byte
     return rc;
 }
 
+static int put_words(sx_catalog *catalog, int64_t blob, const sx_bytes *words, char *err,
+                     size_t errlen)
+{
+    sqlite3_stmt *statement = statement_of(catalog, PUT_WORDS, err, errlen);
+
+    if (!statement)
+        return -EIO;
+    sqlite3_bind_int64(statement, 1, blob);
+    bind_bytes(statement, 2, words->at, words->n);
+    return finish(catalog, statement, NULL, 0, err, errlen);
+}
+
 int sx_catalog_put_blob(sx_catalog *catalog, const sx_oid *oid, const char *language,
-                        const uint8_t *bytes, size_t n, const sx_parse *parse, sx_file_row *row,
-                        char *err, size_t errlen)
+                        const uint8_t *bytes, size_t n, const sx_parse *parse,
+                        const sx_bytes *words, sx_file_row *row, char *err, size_t errlen)
 {
     sqlite3_stmt *statement = statement_of(catalog, PUT_FIND_BLOB, err, errlen);
     int64_t found[3] = {0, 0, 0};
@@ -351,9 +363,10 @@ int sx_catalog_put_blob(sx_catalog *catalog, const sx_oid *oid, const char *lang
     row->blob = sqlite3_last_insert_rowid(catalog->db);
     row->n_definitions = parse->n_definitions;
     row->n_references = parse->n_references;
-    if ((rc = put_definitions(catalog, row->blob, bytes, parse, err, errlen)) < 0)
+    if ((rc = put_definitions(catalog, row->blob, bytes, parse, err, errlen)) < 0 ||
+        (rc = put_references(catalog, row->blob, bytes, parse, err, errlen)) < 0)
         return rc;
-    rc = put_references(catalog, row->blob, bytes, parse, err, errlen);
+    rc = put_words(catalog, row->blob, words, err, errlen);
     return rc < 0 ? rc : 0;
 }
 

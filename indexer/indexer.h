@@ -233,6 +233,41 @@ typedef int (*sx_reference_fn)(const sx_reference_row *row, void *user);
 int sx_references_named(sx_index *index, const sx_commit *commit, const char *name,
                         sx_reference_fn fn, void *user, char *err, size_t errlen);
 
+/* ---- words ---------------------------------------------------------------------------------- */
+
+/* What a question's own words lead to. A unit is a definition's own text with its doc comment,
+ * without the definitions inside it, or at most 40 lines outside of definitions (units.h says
+ * exactly, and terms.h what a term is). */
+typedef struct sx_words sx_words; /* the words of a commit's context; read-only, may be shared */
+
+typedef struct sx_word_hit {
+    const char *path; /* of the sx_words */
+    int64_t blob_id;
+    uint32_t start_byte, end_byte; /* of the definition as sx_definition_row has it, or the lines;
+                                    * what a unit too full for one is continued in starts later */
+    float score;                   /* above 0 */
+} sx_word_hit;
+
+/* Reads the words of every file of the commit that is in the context: about 6 bytes for each
+ * different word of a unit, once a blob. *out is the caller's; it does not need the index any more.
+ */
+int sx_words_load(sx_words **out, sx_index *index, const sx_commit *commit, char *err,
+                  size_t errlen);
+void sx_words_free(sx_words *words); /* NULL is fine */
+
+/* The units that hold the question's words, best first, equals in tree order: how many, at most
+ * `most` (hits: room for those), or -ENOMEM. Scores are BM25F over the units of the commit, a blob
+ * at two paths counted twice: the sum over the question's terms, without those that say nothing
+ * unless it has no others, of
+ *
+ *   idf * tf / (1.5 + tf)        idf = ln(1 + (N - df + 0.5) / (df + 0.5))
+ *   tf = head + body / (0.25 + 0.75 * length / mean length) + (the path holds it ? 0.5 : 0)
+ *
+ * with df of the N units holding the term in head, body or path. A question of more than 64 terms
+ * is cut to its first 64. */
+int sx_words_find(const sx_words *words, const char *question, sx_word_hit *hits, size_t most,
+                  char *err, size_t errlen);
+
 /* The bytes of a blob, from the object database; *bytes is the caller's, for free(); one NUL byte
  * follows them. The blob must be one the catalogue holds. */
 int sx_blob_read(sx_index *index, int64_t blob_id, uint8_t **bytes, size_t *n, char *err,

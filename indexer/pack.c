@@ -165,3 +165,57 @@ int sx_unpack_file(int64_t *id, const uint8_t *from, size_t n_from, size_t *at)
     *id = (int64_t)((uint64_t)*id + (step >> 1 ^ (0 - (step & 1))));
     return *id > 0 ? 1 : -EBADMSG;
 }
+
+void sx_pack_unit(sx_bytes *out, const sx_unit *unit, const sx_word *words, uint32_t before)
+{
+    uint32_t hash = 0;
+
+    sx_bytes_put_varint(out, unit->start_byte - before);
+    sx_bytes_put_varint(out, unit->end_byte - unit->start_byte);
+    sx_bytes_put_varint(out, unit->length);
+    sx_bytes_put_varint(out, unit->n_words);
+    for (uint32_t i = 0; i < unit->n_words; i++) {
+        const sx_word *word = &words[i];
+
+        sx_bytes_put_varint(out, word->hash - hash);
+        sx_bytes_put_varint(out, 2u * word->body + (word->head > 0));
+        if (word->head)
+            sx_bytes_put_varint(out, word->head);
+        hash = word->hash;
+    }
+}
+
+static int unpack_word(sx_word *word, uint32_t before, const uint8_t *from, size_t n_from,
+                       size_t *at)
+{
+    uint64_t body, head = 0;
+
+    if (get_u32(&word->hash, before, from, n_from, at) < 0 ||
+        get_varint(&body, from, n_from, at) < 0 ||
+        ((body & 1) && (get_varint(&head, from, n_from, at) < 0 || head == 0)) ||
+        body / 2 > UINT8_MAX || head > UINT8_MAX || body == 0)
+        return -EBADMSG;
+    word->body = (uint8_t)(body / 2);
+    word->head = (uint8_t)head;
+    return 0;
+}
+
+int sx_unpack_unit(sx_unit *unit, sx_word *words, int64_t size, const uint8_t *from, size_t n_from,
+                   size_t *at)
+{
+    if (*at == n_from)
+        return 0;
+    if (get_u32(&unit->start_byte, unit->start_byte, from, n_from, at) < 0 ||
+        get_u32(&unit->end_byte, unit->start_byte, from, n_from, at) < 0 ||
+        get_u32(&unit->length, 0, from, n_from, at) < 0 ||
+        get_u32(&unit->n_words, 0, from, n_from, at) < 0)
+        return -EBADMSG;
+    if (unit->start_byte >= unit->end_byte || unit->end_byte > size || unit->n_words == 0 ||
+        unit->n_words > SX_UNIT_WORDS)
+        return -EBADMSG;
+    for (uint32_t i = 0; i < unit->n_words; i++)
+        if (unpack_word(&words[i], i ? words[i - 1].hash : 0, from, n_from, at) < 0 ||
+            (i > 0 && words[i].hash == words[i - 1].hash))
+            return -EBADMSG;
+    return 1;
+}

@@ -180,3 +180,13 @@ CREATE TABLE extent (
 -->    FROM extent e JOIN segment s ON s.id = e.segment JOIN model m ON m.id = e.model
 -->    WHERE e.kv_row IS NOT NULL)
 -->  WHERE behind > next OR row < 0;
+
+-- The units of a blob with their words, packed (units.h, pack.h): what a question's words are looked
+-- for in. Empty where a blob has none.
+CREATE TABLE words (
+    blob  INTEGER PRIMARY KEY REFERENCES blob,
+    words BLOB NOT NULL
+);
+-- I16: every blob has its words
+--> SELECT id FROM blob WHERE id NOT IN (SELECT blob FROM words);
+-- I17: (checked by sx_index_verify) words unpack, and their units lie in the blob

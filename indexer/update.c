@@ -1,19 +1,20 @@
-/* update.c: a commit's tree through blob.h, definitions.h and segments.h into the catalogue.
+/* update.c: a commit's tree through blob.h, definitions.h, units.h and segments.h into the
+ * catalogue.
  *
  *   calling thread: walk the tree, find what the catalogue lacks -> jobs
- *   worker threads: job -> read, classify, parse, cut            -> results
+ *   worker threads: job -> read, classify, parse, count, cut     -> results
  *   calling thread: results -> rows, a transaction per batch; then the commit's row with its list
  *
  * A job is a blob with all its paths; a result is one path. Results wait in a queue bounded in
  * bytes, so memory does not depend on the size of the repository. Each batch is whole: a file's
- * row, its blob's definitions and its segments are written together, so whatever ends the process
- * leaves a catalogue that a rerun goes on from. */
+ * row, its blob's definitions and words and its segments are written together, so whatever ends the
+ * process leaves a catalogue that a rerun goes on from. */
 #include "indexer/blob.h"
 #include "indexer/definitions.h"
 #include "indexer/index_private.h"
-#include "indexer/pack.h"
 #include "indexer/report.h"
 #include "indexer/tree.h"
+#include "indexer/units.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,6 +43,7 @@ typedef struct result { /* one path done */
     const char *language; /* static */
     sx_content content;   /* the parser's, of the first path of a blob in a language */
     sx_parse parse;
+    sx_bytes words; /* of the units */
     sx_segments segments;
     size_t n_bytes; /* of the file */
     size_t weight;  /* of this result in memory */
@@ -138,6 +140,7 @@ static void result_free(result *r)
     if (r->content.handle)
         sx_content_free(&r->content);
     sx_parse_free(&r->parse);
+    sx_bytes_free(&r->words);
     sx_segments_free(&r->segments);
     free(r);
 }
@@ -150,7 +153,7 @@ static bool push(update *u, result *r)
 
     r->weight = sizeof *r + (r->content.handle ? r->content.n : 0) +
                 r->parse.cap_definitions * sizeof *r->parse.definitions +
-                r->parse.cap_references * sizeof *r->parse.references +
+                r->parse.cap_references * sizeof *r->parse.references + r->words.cap +
                 r->segments.n_tokens * sizeof *r->segments.tokens +
                 r->segments.n_blocks * sizeof *r->segments.blocks;
     pthread_mutex_lock(&u->mutex);
@@ -241,7 +244,7 @@ static bool is_copy_too_many(const sx_tree_entry *entry, uint64_t size)
     return entry->copy >= 16 && entry->copy * size >= COPIES_BYTES;
 }
 
-/* A path whose content is context: language, definitions, segments. */
+/* A path whose content is context: language, definitions, words, segments. */
 static int do_source(worker *w, result *r, const char *path, const sx_content *content, char *err,
                      size_t errlen)
 {
@@ -257,7 +260,8 @@ static int do_source(worker *w, result *r, const char *path, const sx_content *c
         r->content = sx_content_share(content);
         w->parsed = true;
         w->language = language;
-        if (keep_boundaries(w, &r->parse) < 0)
+        if (keep_boundaries(w, &r->parse) < 0 ||
+            sx_units_pack(&r->words, content->bytes, content->n, &r->parse) < 0)
             return no_memory(err, errlen);
     }
     copy = w->boundaries ? w->boundaries + w->cap_boundaries : NULL;
@@ -475,7 +479,7 @@ static int write_result(update *u, const result *r, char *err, size_t errlen)
 
     if (r->skip == SX_SKIP_NONE &&
         (rc = sx_catalog_put_blob(catalog, &e->oid, r->language, r->content.bytes, r->n_bytes,
-                                  &r->parse, &row, err, errlen)) < 0)
+                                  &r->parse, &r->words, &row, err, errlen)) < 0)
         return rc;
     if ((rc = sx_catalog_put_file(catalog, path, &e->oid, e->kind, &row, err, errlen)) < 0)
         return rc;

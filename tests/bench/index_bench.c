@@ -40,12 +40,15 @@ int main(int argc, char **argv)
     sx_index *index = NULL;
     sx_segment_cursor *cursor = NULL;
     sx_segment_row row;
+    sx_words *words = NULL;
+    sx_word_hit hits[16];
     sx_index_status status;
     sx_commit commit;
     struct rusage usage;
     size_t found = 0, segments = 0;
-    double start, seconds, again, lookup, context;
-    int rc;
+    char question[320];
+    double start, seconds, again, lookup, context, load, ask;
+    int rc, n_hits;
 
     if (argc < 3 || (argc < 5 && !mkdtemp(cache))) {
         fprintf(stderr, "usage: index_bench QUERIES_DIR REPOSITORY [THREADS]\n");
@@ -78,8 +81,16 @@ int main(int argc, char **argv)
     while ((rc = sx_segments_next(cursor, &row, err, sizeof err)) > 0)
         segments++;
     context = now() - start;
-    if (rc < 0 ||
-        (rc = sx_index_get_status(index, &commit, "words", NULL, &status, err, sizeof err)) < 0)
+    start = now();
+    if (rc < 0 || (rc = sx_words_load(&words, index, &commit, err, sizeof err)) < 0)
+        goto out;
+    load = now() - start;
+    snprintf(question, sizeof question, "Which file reads the list that %s returns?", name);
+    start = now();
+    if ((rc = n_hits = sx_words_find(words, question, hits, 16, err, sizeof err)) < 0)
+        goto out;
+    ask = now() - start;
+    if ((rc = sx_index_get_status(index, &commit, "words", NULL, &status, err, sizeof err)) < 0)
         goto out;
     getrusage(RUSAGE_SELF, &usage);
     printf("files      %llu (%llu skipped), %.1f MB, %llu tokens, %llu segments, %llu definitions, "
@@ -95,10 +106,13 @@ int main(int argc, char **argv)
     printf("again      %.4f s; definitions of %s: %zu in %.4f s; the context's %zu segments in "
            "%.4f s\n",
            again, name, found, lookup, segments, context);
+    printf("words      loaded in %.4f s; \"%s\": %d units in %.4f s\n", load, question, n_hits,
+           ask);
 out:
     if (rc < 0)
         fprintf(stderr, "%s\n", err);
     sx_segments_end(cursor);
+    sx_words_free(words);
     sx_index_close(index);
     if (argc < 5) {
         sx_index_forget(&options, NULL, NULL, 0);

@@ -498,6 +498,7 @@ static void test_damage(void)
         {": > catalog.db", NULL, false}, /* made, and then killed */
         {NULL, "PRAGMA application_id = 7", true},
         {NULL, "PRAGMA user_version = 0", true},
+        {NULL, "PRAGMA user_version = 1", true}, /* the version before */
         {NULL, "CREATE TRIGGER t AFTER INSERT ON blob BEGIN SELECT 1; END", true},
         {NULL, "CREATE VIEW v AS SELECT 1", true},
         {NULL, "DROP INDEX file_by_blob", true},
@@ -554,6 +555,9 @@ static void test_invariants(void)
         {"UPDATE revision SET n_files = 3", "I14"},
         {"UPDATE revision SET files = x'0280'", "I14"},
         {"DELETE FROM name", "foreign keys"},
+        {"DELETE FROM words WHERE blob = 2", "I16"},
+        {"INSERT INTO words VALUES (99, x'')", "foreign keys"},
+        {"UPDATE words SET words = x'0001' WHERE blob = 2", "I17"},
     };
     sx_index_options options = fixture_options("r");
     sx_commit commit;
@@ -579,6 +583,8 @@ static void read_all(const sx_index_options *options)
     sx_index_status status;
     sx_index *index = NULL;
     sx_segment_row row;
+    sx_words *words = NULL;
+    sx_word_hit hits[4];
     sx_commit commit;
     seen s = {{0}, 0, 0};
 
@@ -594,6 +600,9 @@ static void read_all(const sx_index_options *options)
             while (sx_segments_next(cursor, &row, NULL, 0) > 0)
                 ;
         sx_segments_end(cursor);
+        if (sx_words_load(&words, index, &commit, NULL, 0) == 0)
+            sx_words_find(words, "push to the ring", hits, 4, NULL, 0);
+        sx_words_free(words);
     }
     sx_index_verify(index, NULL, 0);
     if (sx_index_lock(index, 0, NULL, 0) == 0)

@@ -70,6 +70,7 @@ static const char *const export_sql[] = {
     " JOIN blob b ON b.id = d.blob JOIN name n ON n.id = d.name ORDER BY 1, 2, 3",
     "SELECT b.oid, b.language, n.bytes, r.n, r.places FROM reference r JOIN blob b ON b.id = r.blob"
     " JOIN name n ON n.id = r.name ORDER BY 1, 2, 3",
+    "SELECT b.oid, b.language, w.words FROM words w JOIN blob b ON b.id = w.blob ORDER BY 1, 2",
     "SELECT f.path, f.oid, s.ordinal, s.n_tokens, s.n_blocks, s.byte_start, s.byte_end, s.blocks, "
     "t.tokens"
     " FROM segment s JOIN file f ON f.id = s.file JOIN segment_tokens t ON t.segment = s.id ORDER "
