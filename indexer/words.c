@@ -500,6 +500,7 @@ int sx_words_find(const sx_words *words, const char *question_text, sx_word_hit 
     make_filter(q);
     find(words, q, masks, &best);
     rc = (int)best.n;
+    double most_of_all = most_possible(q, ~(uint64_t)0 >> (64 - q->n_terms));
     while (best.n > 0) { /* the worst to the end */
         const found one = best.at[0];
 
@@ -508,7 +509,7 @@ int sx_words_find(const sx_words *words, const char *question_text, sx_word_hit 
             .blob_id = words->files[one.file].blob_id,
             .start_byte = words->units[one.unit].start_byte,
             .end_byte = words->units[one.unit].end_byte,
-            .score = one.score,
+            .score = (float)(one.score / most_of_all),
         };
         best.at[0] = best.at[best.n];
         sink(&best, 0);

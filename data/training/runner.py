@@ -22,23 +22,25 @@ def read_safetensors(path):
     return out
 
 
-def open_model(folder, device, half):
-    """A folder of export.py -> Model, in evaluation mode. Older folders have no null scores: they never say "not here"."""
+def read_model(folder):
+    """A folder of export.py -> tensors, config.json. Older folders have no null scores (they never say "not here") and no ranking weights."""
     with open(os.path.join(folder, "config.json")) as f:
         j = json.load(f)
+    w, n = read_safetensors(os.path.join(folder, "model.safetensors")), len(j["global_layers"])
+    tensors = {k: torch.from_numpy(x.astype(np.float32) * w[k + ".scale"][:, None] if k + ".scale" in w else x.copy()) for k, x in w.items() if not k.endswith(".scale")}
+    tensors["null"] = torch.tensor(j.get("null_scores", [0.3] * n))
+    tensors["joint"] = torch.tensor(j.get("rank_weights", [0.5] * n))
+    return tensors, j
+
+
+def open_model(folder, device, half):
+    """-> Model, in evaluation mode"""
+    tensors, j = read_model(folder)
     c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
                           ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0)
-    w = read_safetensors(os.path.join(folder, "model.safetensors"))
-    tensors = {k: torch.from_numpy(x.astype(np.float32) * w[k + ".scale"][:, None] if k + ".scale" in w else x.copy()) for k, x in w.items() if not k.endswith(".scale")}
-    tensors["null"] = torch.tensor(j.get("null_scores", [-1.0] * len(c.glob)))
-    tensors["joint"] = torch.tensor(j.get("rank_weights", [1.0] * len(c.glob)))
     m = Model(c, half)
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
-
-
-class Context:
-    """Of an encoded repository: k, v and landmarks of each global layer; block starts on the token axis"""
 
 
 class Seen:

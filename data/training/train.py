@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
-import data as D, losses, settings, tokens, travel
+import data as D, losses, runner, settings, tokens, travel
 from model import Model, masks, masks_plain
 
 
@@ -90,6 +90,11 @@ class Optimizers:
         return {name: m[i] for named, m in self.groups for i, (name, _) in enumerate(named)}
 
 
+def is_model(folder):
+    """A folder of export.py: weights alone, to start from"""
+    return os.path.exists(os.path.join(folder, "model.safetensors"))
+
+
 def read_checkpoint(folder, model, optimizers, state):
     """-> True if everything came back, False if momentum and kept landmarks did not"""
     whole = os.path.join(folder, "state.pt")
@@ -103,6 +108,9 @@ def read_checkpoint(folder, model, optimizers, state):
         random.setstate(s["random"])
         torch.set_rng_state(s["torch"])
         return True
+    if is_model(folder):
+        model.load_state_dict(runner.read_model(folder)[0])
+        return False
     mine = optimizers.momentum()
     tensors, momentum, meta = travel.load(folder, {n: tuple(m.shape) for n, m in mine.items()})
     model.load_state_dict({n: torch.from_numpy(np.array(x)) for n, x in tensors.items()})
@@ -156,7 +164,7 @@ def main():
     gc.freeze()                                   # the workers share these objects; the collector would copy their pages
     state = {"step": 0, "tokens": 0, "seconds": 0.0, "slice": 0}
     context = get_context("fork")
-    if a.source:                                  # the slice's number decides the order of the data: known before the workers start
+    if a.source and not is_model(a.source):       # the slice's number decides the order of the data: known before the workers start
         whole = os.path.join(a.source, "state.pt")
         state.update(torch.load(whole, map_location="cpu", weights_only=False)["state"] if os.path.exists(whole) else travel.read(a.source, "weights")[1]["state"])
     state["slice"] += 1

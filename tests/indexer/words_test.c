@@ -483,9 +483,12 @@ static double part(double idf, double tf)
     return idf * tf / (1.5 + tf);
 }
 
-static void check_score(const sx_words *words, const char *question, size_t i, double want)
+/* all: what the question's terms can score at most, the sum of their idf */
+static void check_score(const sx_words *words, const char *question, size_t i, double score,
+                        double all)
 {
     sx_word_hit hits[16];
+    double want = score / all;
     int n = sx_words_find(words, question, hits, 16, NULL, 0);
 
     SX_CHECK((int)i < n && fabs(hits[i].score - want) < 1e-6 * want);
@@ -509,18 +512,21 @@ static void test_scores(void)
     SX_CHECK(commit.files == 4);
     /* in the name 6, in the signature 1 more; then the shorter text */
     check_finds(words, "zebras", 16, "b.c:0-19;yak.txt:0-5;a.txt:0-13;");
-    check_score(words, "zebra", 0, part(idf(n, 3), 7));
-    check_score(words, "zebra", 1, part(idf(n, 3), 1 / (0.25 + 0.75 * 1 / 2)));
-    check_score(words, "zebra", 2, part(idf(n, 3), 1 / (0.25 + 0.75 * 3 / 2)));
+    check_score(words, "zebra", 0, part(idf(n, 3), 7), idf(n, 3));
+    check_score(words, "zebra", 1, part(idf(n, 3), 1 / (0.25 + 0.75 * 1 / 2)), idf(n, 3));
+    check_score(words, "zebra", 2, part(idf(n, 3), 1 / (0.25 + 0.75 * 3 / 2)), idf(n, 3));
     /* a path counts as half a time, for df as well */
     check_finds(words, "yak", 16, "a.txt:0-13;yak.txt:0-5;");
-    check_score(words, "yak", 0, part(idf(n, 2), 2 / (0.25 + 0.75 * 3 / 2)));
-    check_score(words, "yak", 1, part(idf(n, 2), 0.5));
+    check_score(words, "yak", 0, part(idf(n, 2), 2 / (0.25 + 0.75 * 3 / 2)), idf(n, 2));
+    check_score(words, "yak", 1, part(idf(n, 2), 0.5), idf(n, 2));
     check_score(words, "gnu, and the oryxes", 0,
                 part(idf(n, 1), 1 / (0.25 + 0.75 * 4 / 2)) +
-                    part(idf(n, 1), 3 / (0.25 + 0.75 * 4 / 2)));
+                    part(idf(n, 1), 3 / (0.25 + 0.75 * 4 / 2)),
+                2 * idf(n, 1));
+    /* a term that no unit holds counts among what could be scored */
+    check_score(words, "zebra okapi", 0, part(idf(n, 3), 7), idf(n, 3) + idf(n, 0));
     /* a word asked twice counts once */
-    check_score(words, "oryx Oryx", 0, part(idf(n, 1), 3 / (0.25 + 0.75 * 4 / 2)));
+    check_score(words, "oryx Oryx", 0, part(idf(n, 1), 3 / (0.25 + 0.75 * 4 / 2)), idf(n, 1));
     check_finds(words, "Where is the code of this?", 16, "");
     check_finds(words, "", 16, "");
     check_finds(words, "?!", 16, "");
@@ -549,8 +555,8 @@ static void test_paths(void)
     SX_CHECK(commit.files == 3 && commit.skipped == 3);
     check_finds(words, "spin", 16, "x/one.py:0-29;y/one.py:0-29;");
     check_finds(words, "whirled", 1, "x/one.py:0-29;");
-    check_score(words, "spin", 0, part(idf(3, 2), 7));
-    check_score(words, "spin", 1, part(idf(3, 2), 7));
+    check_score(words, "spin", 0, part(idf(3, 2), 7), idf(3, 2));
+    check_score(words, "spin", 1, part(idf(3, 2), 7), idf(3, 2));
     check_finds(words, "one", 16, "x/one.py:0-29;y/one.py:0-29;"); /* by the path alone */
     check_finds(words, "spin what is there", 16, "x/one.py:0-29;y/one.py:0-29;");
     check_finds(words, "where to find", 16, "z.txt:0-10;");
@@ -560,7 +566,7 @@ static void test_paths(void)
     SX_CHECK(sh("cd r && git rm -q y/one.py && git commit -qm 2"));
     words = load(&options, &commit);
     check_finds(words, "spin", 16, "x/one.py:0-29;");
-    check_score(words, "spin", 0, part(idf(2, 1), 7));
+    check_score(words, "spin", 0, part(idf(2, 1), 7), idf(2, 1));
     sx_words_free(words);
 
     SX_CHECK(sh("cd r && git rm -qr . && git commit --allow-empty -qm 3"));
