@@ -53,7 +53,7 @@ exits 0 'a question without a name' ask toy 'Keep the best items seen so far'
 check 'no certainty without a name' not grep -q '` is a' out
 exits 0 'ask as JSON' ask toy 'Where is `ring_pop` defined?' --json
 check 'keys and their order' json 'keys_unsorted == ["question","repo","commit","model","device","tokens","blocks",
-    "read","answer","spans","files","timing_ms"]'
+    "read","found","answer","spans","files","timing_ms"]'
 check 'the span' json '.spans[0] | .path == "src/ring.c" and .name == "ring_pop" and .kind == "function" and
     .start_line == 13 and .end_line == 21 and (.mass | type) == "number"'
 check 'the span of bytes' [ "$(jq -r '.spans[0] | "\(.start_byte) \(.end_byte - .start_byte)"' out |
