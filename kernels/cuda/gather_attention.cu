@@ -443,7 +443,7 @@ __device__ __forceinline__ void each_part(const float *x, int n, int64_t stride,
 }
 
 /* log2 of the sum over parts of a token and head. */
-__device__ float total_lse(const float *part_lse, int parts, int heads)
+__device__ __forceinline__ float total_lse(const float *part_lse, int parts, int heads)
 {
     float most = -INFINITY, sum = 0.0f;
     each_part(part_lse, parts, heads, [&](float lse) { most = fmaxf(most, lse); });
@@ -453,7 +453,7 @@ __device__ float total_lse(const float *part_lse, int parts, int heads)
 }
 
 /* Block (head or part of the runs; token): a row of o, or the shares of runs. */
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 8) /* registers for the parts under way */
     join(sx_bf16 *o, float *mass, const float *part, const float *part_lse, const float *run_lse,
          const int32_t *first_run, int parts, int heads, int d)
 {
