@@ -633,8 +633,8 @@ template <int format, int query_tiles> scan_fn plain_scan(int d)
 template <int format> scan_fn scan_for(int query_tiles, int d, bool ring)
 {
     switch (query_tiles) {
-    case 1:
-        return ring ? scan_ring<format, 1> : plain_scan<format, 1>(d);
+    case 1: /* a ring for int8 only */
+        return ring ? scan_ring<SX_I8, 1> : plain_scan<format, 1>(d);
     case 2:
         return ring ? scan_ring<format, 2> : plain_scan<format, 2>(d);
     case 4:
@@ -658,12 +658,14 @@ bool scan_and_merge(sx_stream *stream, float *best_score, int32_t *best_block, s
     a.tiles = (a.n + 8 * query_tiles - 1) / (8 * query_tiles);
 
     /* A ring where it fits beside the lists: elsewhere two blocks a multiprocessor, which wait less
-     * for lists in memory, are faster. 10 KB are for what is not dynamic. */
+     * for lists in memory, are faster; so they are for few queries over bfloat16, where memory as
+     * fast as an H200's leaves the ring behind. 10 KB are for what is not dynamic. */
     const int ring_rows = STAGE_BYTES / (RING_WIDTH * (type == SX_I8 ? 1 : 2));
     const int64_t list_keys = 8 * query_tiles * (int64_t)sizeof(sx_key);
     const int64_t beside = stream->shared_most - 10 * 1024 -
                            list_keys * sx_topk_room(a.k, ring_rows);
-    const bool ring = !stream->plain && a.d == RING_WIDTH && query_tiles <= 4 &&
+    const bool few = query_tiles == 1 && type == SX_BF16;
+    const bool ring = !stream->plain && a.d == RING_WIDTH && query_tiles <= 4 && !few &&
                       beside >= STAGES_LEAST * STAGE_BYTES;
     a.stages = beside / STAGE_BYTES < STAGES_MOST ? (int)(beside / STAGE_BYTES) : STAGES_MOST;
     a.capacity = sx_topk_room(a.k, ring ? ring_rows : SX_TOPK_ROWS);
