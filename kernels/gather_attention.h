@@ -6,16 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SX_GATHER_WARPS = 4, SX_GATHER_OWN = 64 /* own tokens that are shared out together */ };
+enum { SX_GATHER_OWN = 64 /* own tokens that are shared out together */ };
 
-/* Parts, of several warps each, that a token's rows are cut into at most: no more than it has runs
- * for them. own_rows: the most own rows of a token, or anything above. */
+/* Parts that a token's rows are cut into at most: no more than it has runs. own_rows: the most own
+ * rows of a token, or anything above. */
 static inline int sx_gather_parts(int n, int n_runs, int64_t own_rows)
 {
     int64_t most = n < 1024 ? 1024 / (n > 0 ? n : 1) : 1;
     int64_t units = n_runs + (own_rows + SX_GATHER_OWN - 1) / SX_GATHER_OWN;
-    int64_t useful = (units + SX_GATHER_WARPS - 1) / SX_GATHER_WARPS;
-    return useful < 1 ? 1 : (int)(useful < most ? useful : most);
+    return units < 1 ? 1 : (int)(units < most ? units : most);
 }
 
 /* Bytes: o [n, parts, heads, d], its log-sum-exp [n, parts, heads], that of runs [n_runs, heads].

@@ -41,6 +41,7 @@ template <int D> struct shared {
     alignas(1024) unsigned char q[2][D / PANEL][PANEL_BYTES];
     alignas(1024) unsigned char k[STAGES][D / PANEL][PANEL_BYTES];
     alignas(1024) unsigned char v[STAGES][D / PANEL][PANEL_BYTES];
+    alignas(1024) uint32_t ones[8 * 128 / 4]; /* bf16: 8 columns of them, whatever the swizzle */
     alignas(16) sx_bf16 o[CONSUMER_WARPS][16][PANEL + 8]; /* + 8: rows start in other banks */
     tile_keys keys[STAGES];
     query_tile turn[2];
@@ -164,34 +165,33 @@ __device__ __forceinline__ void start_scores(float (&score)[64], const shared<D>
     wgmma_commit();
 }
 
-/* O [64, D] += P v; started, not waited for. p[4 j ..]: P's columns 16 j .. as the product wants
- * them, which is how the scores lie in the registers. hidden: the halves of the keys that none of
- * these rows sees are left out. */
+/* O [64, D] += P v, and sum [64, 8] += P times ones; started, not waited for. p[4 j ..]: P's
+ * columns 16 j .. as the products want them, which is how the scores lie in the registers. hidden:
+ * the halves of the keys that none of these rows sees are left out. */
 template <int D>
-__device__ __forceinline__ void start_values(float (&o)[D / 2], const uint32_t (&p)[32],
-                                             const shared<D> &s, int stage, int hidden)
+__device__ __forceinline__ void start_values(float (&o)[D / 2], float (&sum)[4],
+                                             const uint32_t (&p)[32], const shared<D> &s, int stage,
+                                             int hidden)
 {
     uint64_t v = wgmma_operand(s.v[stage][0], PANEL_BYTES, 1024);
-    if (!(hidden & 1)) {
-        wgmma_fence();
+    uint64_t ones = wgmma_operand(s.ones, 16, 1024);
 #pragma unroll
-        for (int j = 0; j < 4; j++)
-            wgmma_rs(o, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3], v + (j * 16 * 128 >> 4),
-                     true);
-    }
-    if (!(hidden & 2)) {
-        wgmma_fence();
+    for (int h = 0; h < 2; h++)
+        if (!(hidden >> h & 1)) {
+            wgmma_fence();
 #pragma unroll
-        for (int j = 4; j < 8; j++)
-            wgmma_rs(o, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3], v + (j * 16 * 128 >> 4),
-                     true);
-    }
+            for (int j = 4 * h; j < 4 * h + 4; j++) {
+                wgmma_rs(o, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3],
+                         v + (j * 16 * 128 >> 4), true);
+                wgmma_rs(sum, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3], ones, true);
+            }
+        }
     wgmma_commit();
 }
 
-/* Running maximum (of scale * score + bias, base 2) and sum of a thread's two rows. */
+/* Running maximum (of scale * score + bias, base 2) of a thread's two rows. */
 struct softmax_rows {
-    float top[2], sum[2];
+    float top[2];
 };
 
 /* flags: of this warpgroup. */
@@ -232,9 +232,7 @@ __device__ __forceinline__ void hide(float (&score)[64], const tile_keys &keys, 
     }
 }
 
-/* Scores -> weights against the new maximum, rounded to bfloat16, in place; shrink[r]: what the old
- * ones are worth. The sum is that of the rounded weights, which are the ones that v is multiplied
- * by: their errors cancel in the quotient. */
+/* Scores -> weights against the new maximum, in place; shrink[r]: what the old ones are worth. */
 __device__ __forceinline__ void softmax_step(softmax_rows &m, float (&shrink)[2],
                                              float (&score)[64], float scale,
                                              const float (&bias)[2])
@@ -256,20 +254,15 @@ __device__ __forceinline__ void softmax_step(softmax_rows &m, float (&shrink)[2]
         top = fmaxf(top, m.top[r]);
         shrink[r] = exp2_fast(m.top[r] - top);
         m.top[r] = top;
-        float sum[2] = {m.sum[r] * shrink[r], 0.0f};
 #pragma unroll
         for (int h = 0; h < 2; h++) {
             float shift = bias[h] - top;
 #pragma unroll
-            for (int i = 8 * h; i < 8 * h + 8; i++) {
-                float *pair = &score[4 * i + 2 * r];
-                uint32_t p = sx_pair(exp2_fast(fmaf(pair[0], scale, shift)),
-                                     exp2_fast(fmaf(pair[1], scale, shift)));
-                sum[0] += pair[0] = sx_low(p);
-                sum[1] += pair[1] = sx_high(p);
-            }
+            for (int i = 8 * h; i < 8 * h + 8; i++)
+#pragma unroll
+                for (int e = 4 * i + 2 * r; e < 4 * i + 2 * r + 2; e++)
+                    score[e] = exp2_fast(fmaf(score[e], scale, shift));
         }
-        m.sum[r] = sum[0] + sum[1];
     }
 }
 
@@ -277,15 +270,16 @@ __device__ __forceinline__ void take_weights(uint32_t (&p)[32], const float (&sc
 {
 #pragma unroll
     for (int i = 0; i < 32; i++)
-        p[i] = __byte_perm(__float_as_uint(score[2 * i]), __float_as_uint(score[2 * i + 1]),
-                           0x7632);
+        p[i] = sx_pair(score[2 * i], score[2 * i + 1]);
 }
 
-/* O / sum -> o, through shared memory so that whole rows are written. */
+/* O / sum -> o, through shared memory so that whole rows are written. The sum is that of the
+ * rounded weights, which are the ones that v was multiplied by: their errors cancel in the
+ * quotient. */
 template <int D>
 __device__ __forceinline__ void finish(shared<D> &s, const attention &a, const query_tile &turn,
                                        int warpgroup, const float (&o)[D / 2],
-                                       const softmax_rows &m)
+                                       const float (&sum)[4], const softmax_rows &m)
 {
     int warp = warpgroup * 4 + threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
     int first = turn.place.tile + warp * 16;
@@ -294,12 +288,11 @@ __device__ __forceinline__ void finish(shared<D> &s, const attention &a, const q
 #pragma unroll
     for (int r = 0; r < 2; r++) {
         int row = first + lane / 4 + 8 * r;
-        float sum = sx_team_sum<4>(m.sum[r]);
-        inverse[r] = 1.0f / sum;
+        inverse[r] = 1.0f / sum[2 * r];
         if (a.lse && lane % 4 == 0 && row >= turn.place.begin && row < turn.place.end)
             a.lse[(int64_t)turn.head * a.n + turn.place.row0 + row] = m.top[r] *
                                                                           0.6931471805599453f +
-                                                                      __logf(sum);
+                                                                      __logf(sum[2 * r]);
     }
 #pragma unroll
     for (int p = 0; p < D / PANEL; p++) {
@@ -349,7 +342,7 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
     enum { TURN = 1 }; /* named barriers 1 and 2: whose turn it is to start products */
     int lane = threadIdx.x % 32, stage = 0, phase = 0, slot = 0, q_phase = 0;
     float scale = a.scale * 1.4426950408889634f;
-    float o[D / 2], score[64], shrink[2];
+    float o[D / 2], sum[4], score[64], shrink[2];
     uint32_t p[32];
 
     mbarrier_wait(&s.q_full[0], 0);
@@ -364,12 +357,15 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
     wgmma_wait<0>();
     registers_fence(score);
     while (n_tiles > 0) { /* the scores of the first tile of these rows are there */
-        softmax_rows m = {{-INFINITY, -INFINITY}, {0.0f, 0.0f}};
+        softmax_rows m = {{-INFINITY, -INFINITY}};
         weigh<D>(s, a, warpgroup, slot, stage, flags, m, shrink, score, scale);
         take_weights(p, score);
 #pragma unroll
         for (int i = 0; i < D / 2; i++)
             o[i] = 0.0f;
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            sum[i] = 0.0f;
         for (int t = 1; t < n_tiles; t++) {
             int v_stage = stage, v_phase = phase, hidden = flags >> 2;
             stage ^= 1;
@@ -379,16 +375,18 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
             named_sync(TURN + warpgroup, CONSUMERS);
             registers_fence(score);
             registers_fence(o);
+            registers_fence(sum);
             registers_fence(p);
             start_scores<D>(score, s, warpgroup, slot, stage);
             mbarrier_wait(&s.v_full[v_stage], v_phase);
-            start_values<D>(o, p, s, v_stage, hidden);
+            start_values<D>(o, sum, p, s, v_stage, hidden);
             named_arrive(TURN + (warpgroup ^ 1), CONSUMERS);
             wgmma_wait<1>();
             registers_fence(score);
             weigh<D>(s, a, warpgroup, slot, stage, flags, m, shrink, score, scale);
             wgmma_wait<0>();
             registers_fence(o);
+            registers_fence(sum);
             registers_fence(p);
             __syncwarp();
             if (lane == 0)
@@ -397,6 +395,9 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
 #pragma unroll
                 for (int i = 0; i < D / 2; i++)
                     o[i] *= shrink[i / 2 % 2];
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    sum[i] *= shrink[i / 2];
             }
             take_weights(p, score);
         }
@@ -409,8 +410,9 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
         slot ^= 1;
         mbarrier_wait(&s.v_full[v_stage], v_phase);
         registers_fence(o);
+        registers_fence(sum);
         registers_fence(p);
-        start_values<D>(o, p, s, v_stage, hidden);
+        start_values<D>(o, sum, p, s, v_stage, hidden);
         mbarrier_wait(&s.q_full[slot], q_phase);
         n_tiles = __shfl_sync(~0u, s.turn[slot].n_tiles, 0);
         if (n_tiles > 0) {
@@ -421,10 +423,11 @@ __device__ __forceinline__ void consume(shared<D> &s, const attention &a, int wa
         start_scores<D>(score, s, warpgroup, slot, stage);
         wgmma_wait<1>();
         registers_fence(o);
+        registers_fence(sum);
         __syncwarp();
         if (lane == 0)
             mbarrier_arrive(&s.v_empty[v_stage]);
-        finish<D>(s, a, s.turn[done], warpgroup, o, m);
+        finish<D>(s, a, s.turn[done], warpgroup, o, sum, m);
         mbarrier_arrive(&s.q_empty[done]);
         wgmma_wait<0>();
         registers_fence(score);
@@ -443,6 +446,9 @@ __global__ void __launch_bounds__(THREADS, 1)
     extern __shared__ unsigned char memory[];
     shared<D> &s = *(shared<D> *)(((uintptr_t)memory + 1023) & ~(uintptr_t)1023);
 
+    for (int i = threadIdx.x; i < (int)(sizeof s.ones / sizeof *s.ones); i += THREADS)
+        s.ones[i] = 0x3f803f80u;
+    copies_see_stores();
     if (threadIdx.x == 0) {
         tensor_prefetch(&maps.q);
         tensor_prefetch(&maps.k);

@@ -4,10 +4,13 @@
  * warp takes a token, one kv head and a part of the token's runs, and streams the rows straight
  * into operands of the tensor cores, 16 rows at a time, the next keys and values under way while it
  * works: S^T = K Q^T and O^T = V^T P^T, query heads of the group being the 8 (or 16) columns, under
- * a running softmax in base 2 (Milakov and Gimelshein 2018; Dao et al. 2022). The four warps of a
- * block join what they have, a second kernel the blocks of a token, and only then is a run's share
- * of the attention known: each run has one owner, who leaves its log-sum-exp by head. */
+ * a running softmax in base 2 (Milakov and Gimelshein 2018; Dao et al. 2022). The warps of a block
+ * take the kv heads of the same rows, which lie one behind the other, so whole rows are read. Where
+ * kv heads are few, warps of other runs join them. A second kernel joins the blocks of a token, and
+ * only then is a run's share of the attention known: each run has one owner, who leaves its
+ * log-sum-exp by head. */
 #include "kernels/cuda/fragments.h"
+#include "kernels/cuda/hopper.cuh"
 #include "kernels/gather_attention.h"
 
 #include <stdlib.h>
@@ -15,7 +18,7 @@
 namespace
 {
 
-enum { WARPS = SX_GATHER_WARPS, THREADS = 32 * WARPS, OWN_ROWS = SX_GATHER_OWN };
+enum { WARPS = 4, THREADS = 32 * WARPS, OWN_ROWS = SX_GATHER_OWN };
 
 struct gather_args {
     const sx_bf16 *q, *own_k, *own_v;
@@ -26,7 +29,8 @@ struct gather_args {
     float *run_lse;  /* [n_runs, heads], base 2 */
     int64_t q_stride, own_stride;
     int n_before, heads, kv_heads, d, parts, shares;
-    float scale; /* scale * log2(e) */
+    int kv_block; /* kv heads of a block of threads */
+    float scale;  /* scale * log2(e) */
 };
 
 __device__ __forceinline__ float exp2_fast(float x)
@@ -252,12 +256,18 @@ __device__ __forceinline__ void attend(attention<width, columns> &a, const row_s
     };
 
     row_tile<format, width> x;
+    const char *at;
+    int left;
+    auto start = [&](int r) { /* with its first keys */
+                              at = place_of(r);
+                              left = rows_of(r);
+                              load_keys(x, at, left, shape);
+    };
+
     int r = skip_empty(first);
     if (r >= end)
         return;
-    const char *at = place_of(r);
-    int left = rows_of(r);
-    load_keys(x, at, left, shape);
+    start(r);
     load_values(x, at, left, shape);
     while (r < end) {
         unsigned p[columns][2];
@@ -275,10 +285,8 @@ __device__ __forceinline__ void attend(attention<width, columns> &a, const row_s
         } else if (r + 1 < end) {
             fetch(r + 1);
             left = rows_of(r + 1);
-            if (left > 0) { /* the common case: no wait between two runs */
-                at = place_of(r + 1);
-                load_keys(x, at, left, shape);
-            }
+            if (left > 0) /* the common case: no wait between two runs */
+                start(r + 1);
         } else {
             left = 0;
         }
@@ -291,9 +299,7 @@ __device__ __forceinline__ void attend(attention<width, columns> &a, const row_s
             if (r < end && left <= 0) {
                 r = skip_empty(r);
                 if (r < end) {
-                    at = place_of(r);
-                    left = rows_of(r);
-                    load_keys(x, at, left, shape);
+                    start(r);
                     load_values(x, at, left, shape);
                 }
             }
@@ -301,18 +307,21 @@ __device__ __forceinline__ void attend(attention<width, columns> &a, const row_s
     }
 }
 
-/* Block (token, part; kv head); warp w has share WARPS * part + w of the token's runs. */
+/* Block (token, part; kv heads): a warp for each of kv_block kv heads and each of `together` shares
+ * of the token's runs. */
 template <int format, int width, int columns>
 __global__ void __launch_bounds__(THREADS, columns == 1 ? 3 : 2) gather(const gather_args a)
 {
     __shared__ float top[WARPS][8 * columns], sum[WARPS][8 * columns];
-    __shared__ float joined[8 * columns][width];
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int token = blockIdx.x / a.parts, part = blockIdx.x % a.parts, kv = blockIdx.y;
+    __shared__ float joined[WARPS][8 * columns][width]; /* of a kv head of the block's */
+    const int warps = blockDim.x / 32, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const int g = lane / 4, t = lane % 4, turn = warp / a.kv_block, local = warp % a.kv_block;
+    const int token = blockIdx.x / a.parts, part = blockIdx.x % a.parts;
+    const int together = warps / a.kv_block, kv = blockIdx.y * a.kv_block + local;
     const int group = a.heads / a.kv_heads, head0 = kv * group;
     const int n_own = a.n_before + token + 1, own = (n_own + OWN_ROWS - 1) / OWN_ROWS;
     const int first_run = a.first_run[token], units = own + a.first_run[token + 1] - first_run;
-    int share = part * WARPS + warp;
+    int share = part * together + turn;
     share = share < a.shares ? share : a.shares;
     const int from = (int)((int64_t)units * share / a.shares);
     const int to = share < a.shares ? (int)((int64_t)units * (share + 1) / a.shares) : from;
@@ -365,7 +374,10 @@ __global__ void __launch_bounds__(THREADS, columns == 1 ? 3 : 2) gather(const ga
                        a.heads, group);
     }
 
-    /* the warps of the block, in their order */
+    /* the shares of the block, in their order */
+#ifdef SX_SM90A
+    launch_dependents();
+#endif
 #pragma unroll
     for (int c = 0; c < columns; c++)
 #pragma unroll
@@ -377,59 +389,78 @@ __global__ void __launch_bounds__(THREADS, columns == 1 ? 3 : 2) gather(const ga
             }
         }
     __syncthreads();
-    for (int w = 0; w < WARPS; w++) {
-        if (w == warp)
+    for (int s = 0; s < together; s++) {
+        if (s == turn)
 #pragma unroll
             for (int c = 0; c < columns; c++)
 #pragma unroll
                 for (int e = 0; e < 2; e++) {
                     const int head = 8 * c + 2 * t + e;
-                    float most = top[0][head];
-                    for (int other = 1; other < WARPS; other++)
-                        most = fmaxf(most, top[other][head]);
+                    float most = top[local][head];
+                    for (int w = local; w < warps; w += a.kv_block)
+                        most = fmaxf(most, top[w][head]);
                     const float weight = x.top[c][e] > -INFINITY ? exp2_fast(x.top[c][e] - most)
                                                                  : 0.0f;
 #pragma unroll
                     for (int m = 0; m < width / 16; m++) {
                         const int column = 64 * (m / 4) + 8 * g + 2 * (m % 4);
-                        float *to0 = &joined[head][column], *to1 = to0 + 1;
-                        *to0 = (w ? *to0 : 0.0f) + x.o[c][m][e] * weight;
-                        *to1 = (w ? *to1 : 0.0f) + x.o[c][m][2 + e] * weight;
+                        float *to0 = &joined[local][head][column], *to1 = to0 + 1;
+                        *to0 = (s ? *to0 : 0.0f) + x.o[c][m][e] * weight;
+                        *to1 = (s ? *to1 : 0.0f) + x.o[c][m][2 + e] * weight;
                     }
                 }
         __syncthreads();
     }
-    const int64_t row0 = ((int64_t)token * a.parts + part) * a.heads + head0;
-    for (int i = warp; i < group; i += WARPS) {
-        float most = top[0][i], all = 0.0f;
-        for (int w = 1; w < WARPS; w++)
-            most = fmaxf(most, top[w][i]);
-        for (int w = 0; w < WARPS; w++)
-            all += top[w][i] > -INFINITY ? sum[w][i] * exp2_fast(top[w][i] - most) : 0.0f;
+    const int64_t row0 = ((int64_t)token * a.parts + part) * a.heads + head0 - local * group;
+    for (int i = warp; i < a.kv_block * group; i += warps) {
+        const int of = i / group, head = i % group;
+        float most = top[of][head], all = 0.0f;
+        for (int w = of; w < warps; w += a.kv_block)
+            most = fmaxf(most, top[w][head]);
+        for (int w = of; w < warps; w += a.kv_block)
+            all += top[w][head] > -INFINITY ? sum[w][head] * exp2_fast(top[w][head] - most) : 0.0f;
         if (lane == 0)
             a.part_lse[row0 + i] = all > 0.0f ? most + log2f(all) : -INFINITY;
         for (int j = lane; j < a.d; j += 32)
-            a.part[(row0 + i) * a.d + j] = all > 0.0f ? joined[i][j] / all : 0.0f;
+            a.part[(row0 + i) * a.d + j] = all > 0.0f ? joined[of][head][j] / all : 0.0f;
+    }
+}
+
+/* use(x) for x[p * stride], p < n, in their order; eight are under way at once. */
+template <class use_fn>
+__device__ __forceinline__ void each_part(const float *x, int n, int64_t stride, use_fn use)
+{
+    for (int p = 0; p < n; p += 8) {
+        float here[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            here[i] = p + i < n ? x[(p + i) * stride] : 0.0f;
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            if (p + i < n)
+                use(here[i]);
     }
 }
 
 /* log2 of the sum over parts of a token and head. */
-__device__ float total_lse(const float *part_lse, int parts, int heads)
+__device__ __forceinline__ float total_lse(const float *part_lse, int parts, int heads)
 {
     float most = -INFINITY, sum = 0.0f;
-    for (int p = 0; p < parts; p++)
-        most = fmaxf(most, part_lse[(int64_t)p * heads]);
-    for (int p = 0; p < parts && most > -INFINITY; p++)
-        sum += exp2f(part_lse[(int64_t)p * heads] - most);
+    each_part(part_lse, parts, heads, [&](float lse) { most = fmaxf(most, lse); });
+    const float zero = most > -INFINITY ? most : 0.0f;
+    each_part(part_lse, parts, heads, [&](float lse) { sum += exp2f(lse - zero); });
     return sum > 0.0f ? most + log2f(sum) : -INFINITY;
 }
 
 /* Block (head or part of the runs; token): a row of o, or the shares of runs. */
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 8) /* registers for the parts under way */
     join(sx_bf16 *o, float *mass, const float *part, const float *part_lse, const float *run_lse,
          const int32_t *first_run, int parts, int heads, int d)
 {
     extern __shared__ float total[]; /* [heads] */
+#ifdef SX_SM90A
+    wait_for_launching();
+#endif
     const int64_t token = blockIdx.y;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 
@@ -440,11 +471,11 @@ __global__ void __launch_bounds__(128)
         part += (token * parts * heads + head) * d;
         for (int j = threadIdx.x; j < d; j += 128) {
             float x = 0.0f;
-            for (int p = 0; p < parts; p++) {
-                const float lse = part_lse[(int64_t)p * heads + head];
-                if (lse > -INFINITY)
-                    x += exp2f(lse - all) * part[(int64_t)p * heads * d + j];
-            }
+            const float *lse = part_lse + head;
+            each_part(part + j, parts, (int64_t)heads * d, [&](float of_part) {
+                x += exp2f(*lse - all) * of_part;
+                lse += heads;
+            });
             o[(token * heads + head) * d + j] = __float2bfloat16(x);
         }
         return;
@@ -477,22 +508,23 @@ template <int format> gather_fn gather_for(bool wide, bool many)
                   : gather<format, 64, 1>;
 }
 
-/* Into how many shares the runs of a token are cut: the fewest that finish first, when the blocks
- * go over the multiprocessors three at a time and a share takes as long as it has runs. */
-int share_count(const sx_stream *stream, int n, int units, int most, int kv_heads)
+/* Into how many parts the runs of a token are cut: the fewest that finish first, when the blocks go
+ * over the multiprocessors three at a time and a share takes as long as it has runs. blocks: of a
+ * part, each with `together` shares. */
+int part_count(const sx_stream *stream, int64_t blocks, int units, int most, int together)
 {
     const int64_t room = 3 * (int64_t)stream->multiprocessors;
     int best = 1;
     int64_t least = INT64_MAX;
-    for (int parts = 1; parts <= most && (parts - 1) * WARPS < units; parts++) {
-        const int64_t waves = ((int64_t)parts * n * kv_heads + room - 1) / room;
-        const int64_t length = waves * ((units + parts * WARPS - 1) / (parts * WARPS));
+    for (int parts = 1; parts <= most && (parts - 1) * together < units; parts++) {
+        const int64_t waves = (parts * blocks + room - 1) / room;
+        const int64_t length = waves * ((units + parts * together - 1) / (parts * together));
         if (length < least) {
             least = length;
             best = parts;
         }
     }
-    return best * WARPS;
+    return best;
 }
 
 } // namespace
@@ -513,10 +545,15 @@ extern "C" SX_DECL_GATHER_ATTENTION(sx_gather_attention_cuda)
     const int most = sx_gather_parts(n, n_runs, (int64_t)n_before + n),
               mean_runs = (n_runs + n - 1) / n;
     const int units = mean_runs + (n_before + n + OWN_ROWS - 1) / OWN_ROWS;
-    a.shares = stream->force_splits > 0 ? stream->force_splits
-                                        : share_count(stream, n, units, most, kv_heads);
-    a.shares = a.shares < most * WARPS ? a.shares : most * WARPS;
-    a.parts = (a.shares + WARPS - 1) / WARPS;
+    /* whole rows to a block, if it has warps for all their kv heads, or for a half, a third */
+    for (a.kv_block = WARPS; kv_heads % a.kv_block;)
+        a.kv_block--;
+    const int together = WARPS / a.kv_block, blocks = kv_heads / a.kv_block;
+    a.shares = stream->force_splits > 0
+                   ? stream->force_splits
+                   : together * part_count(stream, (int64_t)n * blocks, units, most, together);
+    a.shares = a.shares < most * together ? a.shares : most * together;
+    a.parts = (a.shares + together - 1) / together;
     a.q = (const sx_bf16 *)q;
     a.own_k = (const sx_bf16 *)own_k;
     a.own_v = (const sx_bf16 *)own_v;
@@ -534,13 +571,24 @@ extern "C" SX_DECL_GATHER_ATTENTION(sx_gather_attention_cuda)
     const gather_fn kernel = format == SX_BF16 ? gather_for<SX_BF16>(wide, many)
                              : format == SX_I8 ? gather_for<SX_I8>(wide, many)
                                                : gather_for<SX_F8>(wide, many);
-    kernel<<<dim3((unsigned)(n * a.parts), (unsigned)kv_heads), THREADS, 0, stream->cuda>>>(a);
+    kernel<<<dim3((unsigned)(n * a.parts), (unsigned)blocks), 32 * a.kv_block * together, 0,
+             stream->cuda>>>(a);
     if (SX_LAUNCHED(stream, op))
         return;
-    int walkers = (mean_runs + 63) / 64;
+    int walkers = (mean_runs + 3) / 4;
     walkers = walkers < 1 ? 1 : walkers > 64 ? 64 : walkers;
-    join<<<dim3((unsigned)(heads + walkers), (unsigned)n), 128, (size_t)heads * sizeof(float),
-           stream->cuda>>>((sx_bf16 *)o, mass, a.part, a.part_lse, a.run_lse, first_run, a.parts,
-                           heads, d);
+    cudaLaunchAttribute early = {};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t how = {};
+    how.gridDim = dim3((unsigned)(heads + walkers), (unsigned)n);
+    how.blockDim = 128;
+    how.dynamicSmemBytes = (size_t)heads * sizeof(float);
+    how.stream = stream->cuda;
+    how.attrs = &early;
+    how.numAttrs = stream->plain ? 0 : 1;
+    cudaLaunchKernelEx(&how, join, (sx_bf16 *)o, mass, (const float *)a.part,
+                       (const float *)a.part_lse, (const float *)a.run_lse, first_run, a.parts,
+                       heads, d);
     SX_LAUNCHED(stream, op);
 }

@@ -58,6 +58,12 @@ __device__ __forceinline__ void mbarrier_init_done()
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
+/* What this thread stored in shared memory becomes visible to copies and matrix products. */
+__device__ __forceinline__ void copies_see_stores()
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
 __device__ __forceinline__ void mbarrier_arrive(uint64_t *b)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
@@ -80,7 +86,17 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t *b, int phase)
                  : "memory");
 }
 
-/* ---- bulk tensor copies ---- */
+/* ---- bulk copies, of tensors and of plain memory ---- */
+
+/* `bytes` at p; both at multiples of 16, as the addresses are. */
+__device__ __forceinline__ void bulk_load(void *to, const void *p, uint32_t bytes,
+                                          uint64_t *barrier)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+                 " [%0], [%1], %2, [%3];" ::"r"(shared_address(to)),
+                 "l"(__cvta_generic_to_global(p)), "r"(bytes), "r"(shared_address(barrier))
+                 : "memory");
+}
 
 __device__ __forceinline__ void tensor_prefetch(const CUtensorMap *map)
 {
@@ -113,6 +129,19 @@ __device__ __forceinline__ void tensor_load(void *to, const CUtensorMap *map, in
                  "l"((uint64_t)map), "r"(shared_address(barrier)), "r"(c0), "r"(c1), "r"(c2),
                  "r"(c3)
                  : "memory");
+}
+
+/* ---- a kernel that the one before it launches ---- */
+
+/* The next kernel's blocks may take their places as soon as all of this one have come here. */
+__device__ __forceinline__ void launch_dependents()
+{
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+}
+/* Until the kernel before is done, and what it wrote can be read. */
+__device__ __forceinline__ void wait_for_launching()
+{
+    asm volatile("griddepcontrol.wait;" ::: "memory");
 }
 
 /* ---- registers of a warpgroup, named barriers ---- */
@@ -247,6 +276,17 @@ __device__ __forceinline__ void wgmma_rs(float (&d)[32], uint32_t a0, uint32_t a
                    "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]),
                    "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]),
                    "+f"(d[30]), "+f"(d[31])
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "r"((int)add));
+}
+
+/* d [64, 8] (+)= a [64, 16] b [8, 16]^T: a in registers, b by rows in shared memory. */
+__device__ __forceinline__ void wgmma_rs(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                                         uint32_t a3, uint64_t b, bool add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %9, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, %8, p, 1, 1, 0;\n}\n"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "r"((int)add));
 }
 

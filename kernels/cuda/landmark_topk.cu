@@ -3,10 +3,12 @@
  * A score and its block make one 64-bit key that orders like (score, then the lower block): the k
  * best are a set of keys, whatever the order they were found in, so every run gives the same bits.
  * A block of threads scores rounds of landmarks on the tensor cores for up to 64 queries, straight
- * from memory, and appends what beats its list's k-th best to the query's list. A list that could
- * overflow in the next round is cut to its k best by a warp (radix select). A second kernel joins
- * the lists of a query with what best_score and best_block hold. */
+ * from memory or through a ring in shared memory, and appends what beats its list's k-th best to
+ * the query's list. A list that could overflow in the next round is cut to its k best by a warp
+ * (radix select). A second kernel joins the lists of a query with what best_score and best_block
+ * hold. */
 #include "kernels/cuda/fragments.h"
+#include "kernels/cuda/hopper.cuh"
 #include "kernels/landmark_topk.h"
 
 namespace
@@ -85,9 +87,12 @@ __device__ __forceinline__ radix_step find_digit(const unsigned *hist, int need)
     return found;
 }
 
-/* Cuts a list of n > k keys to its k best, by one whole warp; the least of them is returned. */
+/* Cuts a list of n > k keys to its k best, by one whole warp; the least of them is returned. Keys
+ * are read BATCH at a time: where the list is not in shared memory, waiting for them is the work.
+ */
 __device__ sx_key keep_best(sx_key *keys, int n, int k, unsigned *hist)
 {
+    enum { BATCH = 4 };
     const int lane = threadIdx.x % 32;
     sx_key prefix = 0, mask = 0, least = ~0ull;
     int need = k, kept = 0;
@@ -96,10 +101,15 @@ __device__ sx_key keep_best(sx_key *keys, int n, int k, unsigned *hist)
         for (int b = lane; b < 256; b += 32)
             hist[b] = 0;
         __syncwarp();
-        for (int i = lane; i < n; i += 32) {
-            const sx_key key = keys[i];
-            if ((key & mask) == prefix)
-                tally(hist, (unsigned)(key >> shift) & 255);
+        for (int i = lane; i < n; i += 32 * BATCH) {
+            sx_key key[BATCH];
+#pragma unroll
+            for (int u = 0; u < BATCH; u++)
+                key[u] = keys[i + 32 * u < n ? i + 32 * u : i];
+#pragma unroll
+            for (int u = 0; u < BATCH; u++)
+                if (i + 32 * u < n && (key[u] & mask) == prefix)
+                    tally(hist, (unsigned)(key[u] >> shift) & 255);
         }
         __syncwarp();
         const radix_step step = find_digit(hist, need);
@@ -110,16 +120,22 @@ __device__ sx_key keep_best(sx_key *keys, int n, int k, unsigned *hist)
         if (step.inside == need) /* the whole bin stays */
             break;
     }
-    for (int i = lane; i - lane < n; i += 32) { /* in place: a key never moves back */
-        const sx_key key = i < n ? keys[i] : 0;
-        const bool keep = i < n && (key & mask) >= prefix;
-        const unsigned all = __ballot_sync(0xffffffffu, keep);
+    for (int i = lane; i - lane < n; i += 32 * BATCH) { /* in place: a key never moves back */
+        sx_key key[BATCH];
+#pragma unroll
+        for (int u = 0; u < BATCH; u++)
+            key[u] = i + 32 * u < n ? keys[i + 32 * u] : 0;
         __syncwarp(); /* all have read before one writes */
-        if (keep) {
-            keys[kept + __popc(all & ((1u << lane) - 1))] = key;
-            least = key < least ? key : least;
+#pragma unroll
+        for (int u = 0; u < BATCH; u++) {
+            const bool keep = i + 32 * u < n && (key[u] & mask) >= prefix;
+            const unsigned all = __ballot_sync(0xffffffffu, keep);
+            if (keep) {
+                keys[kept + __popc(all & ((1u << lane) - 1))] = key[u];
+                least = key[u] < least ? key[u] : least;
+            }
+            kept += __popc(all);
         }
-        kept += __popc(all);
         __syncwarp();
     }
     for (int step = 16; step; step /= 2) {
@@ -138,9 +154,106 @@ struct scan_args {
     sx_key *keys;  /* [n, lists_most, room] */
     int32_t *size; /* [n, lists_most] */
     int n, d, k, lists, lists_most, room, tiles;
+    int capacity;   /* keys a list holds, at most room */
+    int stages;     /* of a ring */
     int first, end; /* landmarks to score */
     int32_t base;
     bool lists_shared; /* lists live in shared memory until the end */
+};
+
+/* The lists of a block of threads that scores so many rows a round, one a query. All its threads
+ * call its functions. */
+template <int queries, int rows> struct list_set {
+    sx_key *keys; /* of query i from keys + i * stride on */
+    int64_t stride;
+    sx_key limit[queries];                 /* a key must be above it */
+    alignas(8) float limit_score[queries]; /* and so a score not below this */
+    int count[queries];
+    unsigned hist[WARPS][256];
+
+    __device__ __forceinline__ void open(const scan_args &a, int query0, int list, sx_key *shared)
+    {
+        if (threadIdx.x == 0) {
+            keys = shared ? shared : a.keys + ((int64_t)query0 * a.lists_most + list) * a.room;
+            stride = shared ? a.capacity : (int64_t)a.lists_most * a.room;
+        }
+        for (int i = threadIdx.x; i < queries; i += THREADS) {
+            const bool real = query0 + i < a.n;
+            const int64_t last = (int64_t)(query0 + i) * a.k + a.k - 1;
+            const bool full = real && a.best_block[last] >= 0;
+            count[i] = 0;
+            limit[i] = full ? key_of(a.best_score[last], a.best_block[last]) : lowest_key;
+            limit_score[i] = full ? score_of(limit[i]) : real ? -INFINITY : INFINITY;
+        }
+    }
+
+    /* Scores of rows `row` and row + 8 for queries `query` and query + 1: what beats a list's k-th
+     * best goes there. most: the longest list this thread has seen. */
+    __device__ __forceinline__ void offer(const scan_args &a, const float (&score)[4], int query,
+                                          int row, int &most)
+    {
+        const float2 limits = *(const float2 *)(limit_score + query);
+        if (score[0] >= limits.x || score[1] >= limits.y || score[2] >= limits.x ||
+            score[3] >= limits.y)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                offer_one(a, score[e], query + e % 2, row + e / 2 * 8, most);
+    }
+
+    __device__ __forceinline__ void offer_one(const scan_args &a, float score, int query, int row,
+                                              int &most)
+    {
+        if (!(score >= limit_score[query]) || row >= a.end) /* NaN never enters */
+            return;
+        const sx_key key = key_of(score, a.base + row);
+        if (key > limit[query]) {
+            const int at = atomicAdd(count + query, 1);
+            keys[query * stride + at] = key;
+            most = at + 1 > most ? at + 1 : most;
+        }
+    }
+
+    /* Behind each round: lists that could overflow in the next are cut. Starts with a barrier. */
+    __device__ __forceinline__ void cut(const scan_args &a, int &most)
+    {
+        const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        /* the last to append to a list knows its length, so all threads decide alike */
+        if (!__syncthreads_or(most > a.capacity - rows))
+            return;
+        for (int i = warp; i < queries; i += WARPS) {
+            const int n = count[i];
+            if (n > a.capacity - rows) {
+                const sx_key least = keep_best(keys + i * stride, n, a.k, hist[warp]);
+                if (lane == 0) {
+                    count[i] = a.k;
+                    limit[i] = least;
+                    limit_score[i] = score_of(least);
+                }
+            }
+        }
+        most = 0;
+        __syncthreads();
+    }
+
+    __device__ __forceinline__ void close(const scan_args &a, int query0, int list)
+    {
+        const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        __syncthreads();
+        for (int i = warp; i < queries && query0 + i < a.n; i += WARPS) {
+            const int64_t at = (int64_t)(query0 + i) * a.lists_most + list;
+            sx_key *mine = keys + i * stride, *to = a.keys + at * a.room;
+            int n = count[i];
+            if (n > a.k) {
+                keep_best(mine, n, a.k, hist[warp]);
+                n = a.k;
+            }
+            if (mine != to)
+                for (int e = lane; e < n; e += 32)
+                    to[e] = mine[e];
+            if (lane == 0)
+                a.size[at] = n;
+        }
+    }
 };
 
 /* 16 landmarks of a warp: rows g and g + 8. chunks: of 32 numbers each, columns 8t.. of them for
@@ -157,41 +270,26 @@ __global__ void __launch_bounds__(THREADS, 2) scan(const scan_args a)
 {
     constexpr int queries = 8 * query_tiles, size = format == SX_BF16 ? 2 : 1;
     constexpr int held = chunks == ANY ? 1 : chunks;
-    __shared__ sx_key limit[queries];                 /* a key must be above it */
-    __shared__ alignas(8) float limit_score[queries]; /* and so a score not below this */
-    __shared__ int count[queries];
-    __shared__ unsigned hist[WARPS][256];
+    __shared__ list_set<queries, SX_TOPK_ROWS> lists;
     extern __shared__ uint4 dynamic[];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const int list = blockIdx.x / a.tiles, query0 = (int)(blockIdx.x % a.tiles) * queries;
     const int n_chunks = chunks == ANY ? (a.d + 31) / 32 : chunks;
     uint4 *q_part = dynamic; /* [n_chunks, query_tiles, 32 lanes] */
-    sx_key *lists = (sx_key *)(dynamic + n_chunks * query_tiles * 32);
     const int rounds = (a.end - a.first + SX_TOPK_ROWS - 1) / SX_TOPK_ROWS;
-    int64_t list_stride = a.room;
 
-    if (!a.lists_shared) {
-        lists = a.keys + ((int64_t)query0 * a.lists_most + list) * a.room;
-        list_stride = (int64_t)a.lists_most * a.room;
-    }
+    lists.open(a, query0, list,
+               a.lists_shared ? (sx_key *)(q_part + n_chunks * query_tiles * 32) : nullptr);
     for (int i = threadIdx.x; i < n_chunks * query_tiles * 32; i += THREADS) {
         const int query = query0 + i / 32 % query_tiles * 8 + i % 32 / 4;
         const int column = i / 32 / query_tiles * 32 + i % 4 * 8;
         q_part[i] = query < a.n && column < a.d ? sx_load16(a.q + (int64_t)query * a.d + column)
                                                 : make_uint4(0, 0, 0, 0);
     }
-    for (int i = threadIdx.x; i < queries; i += THREADS) {
-        const bool real = query0 + i < a.n;
-        const int64_t last = (int64_t)(query0 + i) * a.k + a.k - 1;
-        const bool full = real && a.best_block[last] >= 0;
-        count[i] = 0;
-        limit[i] = full ? key_of(a.best_score[last], a.best_block[last]) : lowest_key;
-        limit_score[i] = full ? score_of(limit[i]) : real ? -INFINITY : INFINITY;
-    }
     __syncthreads();
 
     landmark_tile<format, held> tile, next;
-    int most = 0; /* the longest list this thread has seen */
+    int most = 0;
 
     auto first_row = [&](int round, int i) {
         return a.first + round * SX_TOPK_ROWS + (i * WARPS + warp) * 16;
@@ -214,17 +312,6 @@ __global__ void __launch_bounds__(THREADS, 2) scan(const scan_args a)
             to.scale_high = a.landmark_scale[row + g + 8 < a.end ? row + g + 8 : a.end - 1];
         }
     };
-    auto consider = [&](int query, float score, int row) {
-        if (!(score >= limit_score[query]) || row >= a.end) /* NaN never enters */
-            return;
-        const sx_key key = key_of(score, a.base + row);
-        if (key > limit[query]) {
-            const int at = atomicAdd(count + query, 1);
-            lists[query * list_stride + at] = key;
-            most = at + 1 > most ? at + 1 : most;
-        }
-    };
-
     if (list < rounds)
         load(tile, first_row(list, 0));
     for (int round = list; round < rounds; round += a.lists) {
@@ -268,52 +355,156 @@ __global__ void __launch_bounds__(THREADS, 2) scan(const scan_args a)
             }
 #pragma unroll
             for (int c = 0; c < query_tiles; c++) {
-                const int query = c * 8 + 2 * t;
-                const float2 limits = *(const float2 *)(limit_score + query);
                 if (format == SX_I8) {
                     score[c][0] *= tile.scale_low, score[c][1] *= tile.scale_low;
                     score[c][2] *= tile.scale_high, score[c][3] *= tile.scale_high;
                 }
-                if (score[c][0] >= limits.x || score[c][1] >= limits.y || score[c][2] >= limits.x ||
-                    score[c][3] >= limits.y)
-#pragma unroll
-                    for (int e = 0; e < 4; e++)
-                        consider(query + e % 2, score[c][e], row + g + e / 2 * 8);
+                lists.offer(a, score[c], c * 8 + 2 * t, row + g, most);
             }
             tile = next;
         }
-        /* the last to append to a list knows its length, so all threads decide alike */
-        if (__syncthreads_or(most > a.room - SX_TOPK_ROWS)) {
-            for (int i = warp; i < queries; i += WARPS) {
-                const int n = count[i];
-                if (n > a.room - SX_TOPK_ROWS) {
-                    const sx_key least = keep_best(lists + i * list_stride, n, a.k, hist[warp]);
-                    if (lane == 0) {
-                        count[i] = a.k;
-                        limit[i] = least;
-                        limit_score[i] = score_of(least);
-                    }
+        lists.cut(a, most);
+    }
+    lists.close(a, query0, list);
+}
+
+/* ---- sm_90a, d 128 ---- */
+
+enum { RING_WIDTH = 128, STAGE_BYTES = 32 * 1024, STAGES_MOST = 6, STAGES_LEAST = 3 };
+
+#ifdef SX_SM90A
+
+/* What a lane takes of a row, which starts t vectors before `row`: four chunks. Of one-byte numbers
+ * a vector is two chunks, so chunk j is of columns 64 (j / 2) + 16 t + 8 (j % 2). */
+__device__ __forceinline__ void take_row(sx_eight<SX_BF16> (&x)[4], const uint4 *row)
+{
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+        x[j].raw = row[4 * j];
+}
+
+__device__ __forceinline__ void take_row(sx_eight<SX_I8> (&x)[4], const uint4 *row)
+{
+#pragma unroll
+    for (int j = 0; j < 4; j += 2) {
+        const uint4 v = row[2 * j];
+        x[j].raw = make_uint2(v.x, v.y);
+        x[j + 1].raw = make_uint2(v.z, v.w);
+    }
+}
+
+#endif
+
+/* The same with a ring of rounds in shared memory: as soon as all warps are behind a round, a bulk
+ * copy fills its place with the one that comes `stages` later, so memory never waits for products.
+ * The queries stay in registers. */
+template <int format, int query_tiles>
+__global__ void __launch_bounds__(THREADS, 1) scan_ring(const scan_args a)
+{
+#ifdef SX_SM90A
+    constexpr int queries = 8 * query_tiles, size = format == SX_BF16 ? 2 : 1;
+    constexpr int row_bytes = RING_WIDTH * size, round_rows = STAGE_BYTES / row_bytes;
+    constexpr int tiles = round_rows / (16 * WARPS), chunks = RING_WIDTH / 32;
+    __shared__ list_set<queries, round_rows> lists;
+    __shared__ uint64_t full[STAGES_MOST];
+    extern __shared__ uint4 ring[]; /* [stages, round_rows, row_bytes], then the lists */
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    const int list = blockIdx.x / a.tiles, query0 = (int)(blockIdx.x % a.tiles) * queries;
+    const int rounds = (a.end - a.first + round_rows - 1) / round_rows;
+    uint4 q[query_tiles][chunks];
+    float scale[tiles][2], next_scale[tiles][2];
+    int most = 0, stage = 0, phase = 0;
+
+    auto fill = [&](int round, int stage) { /* by one thread */
+                                            const int first = a.first + round * round_rows;
+                                            if (round < rounds) {
+                                                const int bytes = (a.end - first < round_rows
+                                                                       ? a.end - first
+                                                                       : round_rows) *
+                                                                  row_bytes;
+                                                mbarrier_arrive_expect(full + stage, bytes);
+                                                bulk_load((char *)ring + stage * STAGE_BYTES,
+                                                          a.landmark + (int64_t)first * row_bytes,
+                                                          bytes, full + stage);
+                                            }
+    };
+    auto load_scales = [&](int round) { /* behind the end: the last again */
+#pragma unroll
+                                        for (int i = 0; i < 2 * tiles; i++) {
+                                            const int row = a.first + round * round_rows +
+                                                            (i / 2 * WARPS + warp) * 16 +
+                                                            i % 2 * 8 + g;
+                                            if (format == SX_I8)
+                                                next_scale[i / 2][i % 2] =
+                                                    a.landmark_scale[row < a.end ? row : a.end - 1];
+                                        }
+    };
+
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < a.stages; i++)
+            mbarrier_init(full + i, 1);
+        mbarrier_init_done();
+        for (int i = 0; i < a.stages; i++)
+            fill(list + i * a.lists, i);
+    }
+    lists.open(a, query0, list, (sx_key *)((char *)ring + a.stages * STAGE_BYTES));
+#pragma unroll
+    for (int c = 0; c < query_tiles; c++)
+#pragma unroll
+        for (int j = 0; j < chunks; j++) {
+            const int query = query0 + 8 * c + g;
+            const int column = format == SX_BF16 ? 32 * j + 8 * t
+                                                 : 64 * (j / 2) + 16 * t + 8 * (j % 2);
+            q[c][j] = query < a.n ? sx_load16(a.q + (int64_t)query * RING_WIDTH + column)
+                                  : make_uint4(0, 0, 0, 0);
+        }
+    load_scales(list);
+    __syncthreads();
+
+    for (int round = list; round < rounds; round += a.lists) {
+        const uint4 *rows = ring + (stage * STAGE_BYTES + (warp * 16 + g) * row_bytes) / 16 + t;
+#pragma unroll
+        for (int i = 0; i < 2 * tiles; i++)
+            scale[i / 2][i % 2] = next_scale[i / 2][i % 2];
+        load_scales(round + a.lists);
+        mbarrier_wait(full + stage, phase);
+#pragma unroll
+        for (int i = 0; i < tiles; i++) {
+            sx_eight<format> x[chunks], y[chunks];
+            float score[query_tiles][4] = {};
+            take_row(x, rows + i * WARPS * row_bytes);
+            take_row(y, rows + i * WARPS * row_bytes + 8 * row_bytes / 16);
+#pragma unroll
+            for (int j = 0; j < chunks; j++) {
+                unsigned low[4], high[4];
+                sx_pairs(low, x[j]);
+                sx_pairs(high, y[j]);
+#pragma unroll
+                for (int c = 0; c < query_tiles; c++) {
+                    const unsigned b[4] = {q[c][j].x, q[c][j].y, q[c][j].z, q[c][j].w};
+                    sx_mma_chunk(score[c], low, high, b);
                 }
             }
-            most = 0;
-            __syncthreads();
+#pragma unroll
+            for (int c = 0; c < query_tiles; c++) {
+#pragma unroll
+                for (int e = 0; e < 4; e++)
+                    if (format == SX_I8)
+                        score[c][e] *= scale[i][e / 2];
+                lists.offer(a, score[c], c * 8 + 2 * t,
+                            a.first + round * round_rows + (i * WARPS + warp) * 16 + g, most);
+            }
+        }
+        lists.cut(a, most);
+        if (threadIdx.x == 0)
+            fill(round + a.stages * a.lists, stage);
+        if (++stage == a.stages) {
+            stage = 0;
+            phase ^= 1;
         }
     }
-    __syncthreads();
-    for (int i = warp; i < queries && query0 + i < a.n; i += WARPS) {
-        const int64_t at = (int64_t)(query0 + i) * a.lists_most + list;
-        sx_key *keys = lists + i * list_stride;
-        int n = count[i];
-        if (n > a.k) {
-            keep_best(keys, n, a.k, hist[warp]);
-            n = a.k;
-        }
-        if (a.lists_shared)
-            for (int e = lane; e < n; e += 32)
-                a.keys[at * a.room + e] = keys[e];
-        if (lane == 0)
-            a.size[at] = n;
-    }
+    lists.close(a, query0, list);
+#endif
 }
 
 /* One block a query: its lists and what it had -> the k best, in order. sorted: a power of two not
@@ -434,17 +625,22 @@ __global__ void __launch_bounds__(MERGE_THREADS)
 
 typedef void (*scan_fn)(scan_args);
 
-template <int format, int chunks> scan_fn scan_for(int query_tiles)
+template <int format, int query_tiles> scan_fn plain_scan(int d)
+{
+    return d == 128 ? scan<format, 4, query_tiles> : scan<format, ANY, query_tiles>;
+}
+
+template <int format> scan_fn scan_for(int query_tiles, int d, bool ring)
 {
     switch (query_tiles) {
-    case 1:
-        return scan<format, chunks, 1>;
+    case 1: /* a ring for int8 only */
+        return ring ? scan_ring<SX_I8, 1> : plain_scan<format, 1>(d);
     case 2:
-        return scan<format, chunks, 2>;
+        return ring ? scan_ring<format, 2> : plain_scan<format, 2>(d);
     case 4:
-        return scan<format, chunks, 4>;
-    default:
-        return scan<format, chunks, 8>;
+        return ring ? scan_ring<format, 4> : plain_scan<format, 4>(d);
+    default: /* their lists leave no room for a ring */
+        return plain_scan<format, 8>(d);
     }
 }
 
@@ -460,37 +656,46 @@ bool scan_and_merge(sx_stream *stream, float *best_score, int32_t *best_block, s
     while (query_tiles > 1 && chunks * query_tiles * 512 > 64 * 1024)
         query_tiles /= 2;
     a.tiles = (a.n + 8 * query_tiles - 1) / (8 * query_tiles);
-    int64_t lists = 2 * stream->multiprocessors / a.tiles; /* two blocks a multiprocessor */
+
+    /* A ring where it fits beside the lists: elsewhere two blocks a multiprocessor, which wait less
+     * for lists in memory, are faster; so they are for few queries over bfloat16, where memory as
+     * fast as an H200's leaves the ring behind. 10 KB are for what is not dynamic. */
+    const int ring_rows = STAGE_BYTES / (RING_WIDTH * (type == SX_I8 ? 1 : 2));
+    const int64_t list_keys = 8 * query_tiles * (int64_t)sizeof(sx_key);
+    const int64_t beside = stream->shared_most - 10 * 1024 -
+                           list_keys * sx_topk_room(a.k, ring_rows);
+    const bool few = query_tiles == 1 && type == SX_BF16;
+    const bool ring = !stream->plain && a.d == RING_WIDTH && query_tiles <= 4 && !few &&
+                      beside >= STAGES_LEAST * STAGE_BYTES;
+    a.stages = beside / STAGE_BYTES < STAGES_MOST ? (int)(beside / STAGE_BYTES) : STAGES_MOST;
+    a.capacity = sx_topk_room(a.k, ring ? ring_rows : SX_TOPK_ROWS);
+    int64_t shared = ring ? a.stages * STAGE_BYTES : chunks * query_tiles * 512;
+    a.lists_shared = ring || shared + list_keys * a.capacity <= 72 * 1024;
+    shared += a.lists_shared ? list_keys * a.capacity : 0;
+
+    int64_t lists = (ring ? 1 : 2) * stream->multiprocessors / a.tiles;
     lists = lists < a.lists_most ? lists : a.lists_most;
     lists = lists < rounds ? lists : rounds;
     a.lists = lists > 0 ? (int)lists : 1;
 
-    size_t shared = (size_t)(chunks * query_tiles * 512);
-    const size_t list_bytes = (size_t)a.room * 8 * query_tiles * sizeof(sx_key);
-    a.lists_shared = shared + list_bytes <= 72 * 1024;
-    shared += a.lists_shared ? list_bytes : 0;
-
-    const bool common = a.d == 128;
-    const scan_fn kernel = type == SX_I8 ? common ? scan_for<SX_I8, 4>(query_tiles)
-                                                  : scan_for<SX_I8, ANY>(query_tiles)
-                           : common ? scan_for<SX_BF16, 4>(query_tiles)
-                                         : scan_for<SX_BF16, ANY>(query_tiles);
+    const scan_fn kernel = type == SX_I8 ? scan_for<SX_I8>(query_tiles, a.d, ring)
+                                         : scan_for<SX_BF16>(query_tiles, a.d, ring);
     if (sx_cuda_failed(
             stream, op,
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared)))
         return false;
-    kernel<<<(unsigned)(a.tiles * a.lists), THREADS, shared, stream->cuda>>>(a);
+    kernel<<<(unsigned)(a.tiles * a.lists), THREADS, (size_t)shared, stream->cuda>>>(a);
     if (SX_LAUNCHED(stream, op))
         return false;
 
     while (sorted < a.k)
         sorted *= 2;
-    shared = (size_t)(sorted + MERGE_KEYS) * sizeof(sx_key);
+    shared = (sorted + MERGE_KEYS) * (int64_t)sizeof(sx_key);
     if (sx_cuda_failed(
             stream, op,
             cudaFuncSetAttribute(merge, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared)))
         return false;
-    merge<<<(unsigned)a.n, MERGE_THREADS, shared, stream->cuda>>>(
+    merge<<<(unsigned)a.n, MERGE_THREADS, (size_t)shared, stream->cuda>>>(
         best_score, best_block, a.keys, a.size, a.lists, a.lists_most, a.room, a.k, sorted);
     return !SX_LAUNCHED(stream, op);
 }
@@ -514,7 +719,7 @@ extern "C" SX_DECL_LANDMARK_TOPK(sx_landmark_topk_cuda)
     a.best_block = best_block;
     a.n = n, a.d = d, a.k = k, a.base = base;
     a.lists_most = sx_topk_lists(n, n_blocks, k);
-    a.room = sx_topk_room(k);
+    a.room = sx_topk_room(k, SX_TOPK_ROWS);
     a.keys = (sx_key *)work;
     a.size = (int32_t *)(a.keys + (int64_t)n * a.lists_most * a.room);
     /* Where lists are long, or many a block, a sample first: its k-th best keeps nearly all of the

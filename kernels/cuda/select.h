@@ -78,11 +78,15 @@ static __device__ int keep_best(uint64_t *list, int n, int k, int lane)
     return n < k ? n : k;
 }
 
+/* Blocks before the first key that the last row of the query block has as local. */
 __device__ __forceinline__ int candidates(const selecting &a, int query_block)
 {
-    int64_t first = (int64_t)query_block * TILE_ROWS, lo = first + TILE_ROWS - a.window;
-    lo = first < a.dense ? 0 : lo > first ? first : lo;
-    return lo > 0 ? (int)((lo + HALF_KEYS - 1) / HALF_KEYS) : 0;
+    key_levels levels = {};
+    int tile = query_block * TILE_ROWS;
+    levels.window = a.window;
+    levels.dense = a.dense;
+    levels.own_block = true;
+    return (first_seen(levels, tile + TILE_ROWS - 1, tile) + HALF_KEYS - 1) / HALF_KEYS;
 }
 
 /* The k best of the n in the list, by block, to query block `query_block` of this call. */
