@@ -8,17 +8,17 @@
  *
  * 1. Every block gets one owner among the definitions of its file. Candidates are the definitions
  *    that begin inside the block (a doc comment in front counts as the beginning) and, unless one
- * of those begins exactly where the block does, the innermost definition around the block's start.
+ *    of those begins exactly where the block does, the innermost one around the block's start.
  *    A candidate that the question names wins, then the one that begins first, outer before inner.
  *    (Blocks begin at definitions, so this is nearly always the definition that starts there; small
  *    neighbours such as one-line macros share a block, and then the name decides.)
  * 2. A block without a candidate is a span of its own bytes.
  * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses,
- * its words the score of the find that is this definition (of a span without one: that touches it).
+ *    its words the score of the find that is this definition (of a span without one: touches it).
  * 4. Order: definitions that the question names outright come first; then higher log(rank) +
  *    lexical_weight * words, higher mass, the order of the tree. The weight comes with the model,
- * fitted on repositories that it was not trained on. A question names a definition outright if it
- * holds the definition's name as a whole word and that word is clearly a name: quoted with ` or ',
+ *    fitted on repositories that it was not trained on. A question names a definition outright if
+ *    it holds its name as a whole word and that word is clearly a name: quoted with ` or ',
  *    followed by "(", or with an underscore, a digit or a capital inside. "How do I open a list?"
  *    names nothing outright and lets a word decide only between equals; `open` does name. Only what
  *    was selected is ranked: the lexical channel's finds are, because they were joined to the

@@ -1,7 +1,7 @@
 """The weights with which landmarks and words rank definitions together: fitted on the packages of development.txt.
 
     python3 rank.py features MODEL DEV.jsonl.xz OUT.jsonl     # with a GPU: what is known of every candidate of every question
-    python3 rank.py fit OUT.jsonl                             # the weights, by maximum likelihood; figures with and without each part
+    python3 rank.py fit OUT.jsonl [MODEL/config.json]         # the weight, by maximum likelihood, written there; figures with and without each part
 
 Candidates are the definitions whose blocks a global layer selected or the lexical channel proposed. A candidate's score is
 log(sum over its chosen blocks of the softmax of the layers' weighted scores) + lexical * BM25F / (sum of the question words' idf)."""
@@ -54,7 +54,7 @@ def features(folder, pack, out):
             print(name, s.tokens, "tokens", len(asked), "questions", flush=True)
 
 
-def fit(path):
+def fit(path, config=None):
     rows = [json.loads(line) for line in open(path)]
     for r in rows:
         r["x"] = np.array([x[:2] for x in r["rows"]], float)
@@ -83,6 +83,13 @@ def fit(path):
     print("loss %.4f landmarks %.2f lexical %.2f (ratio %.2f)" % (*best, best[2] / best[1]))
     for name, w in (("landmarks alone", (1, 0)), ("words alone", (1e-6, 1)), ("together", best[1:])):
         print("%-16s" % name, ", ".join(figures(np.array(w), k) for k in KINDS))
+    if config:
+        with open(config) as f:
+            c = json.load(f)
+        c["lexical_weight"] = round(best[2] / best[1], 3)
+        with open(config, "w") as f:
+            json.dump(c, f, indent=2)
+            f.write("\n")
     for repo in sorted({r["repo"] for r in rows}):
         mine = [r for r in able if r["repo"] == repo]
         print("%-16s loss alone %.3f together %.3f" % (repo, loss(np.array([1.0, 0]), mine), loss(np.array(best[1:]), mine)))
