@@ -61,11 +61,12 @@ static bool put_line(FILE *file, json_t *json)
 static int span_json(json_t *spans, const sx_span *span)
 {
     return json_array_append_new(
-        spans, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:f}", "path", json_name(span->path),
-                         "name", json_name(span->name), "kind", span->kind, "start_line",
-                         json_count(span->start_line), "end_line", json_count(span->end_line),
-                         "start_byte", json_count(span->start_byte), "end_byte",
-                         json_count(span->end_byte), "mass", span->mass));
+        spans, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:f, s:f, s:f}", "path",
+                         json_name(span->path), "name", json_name(span->name), "kind", span->kind,
+                         "start_line", json_count(span->start_line), "end_line",
+                         json_count(span->end_line), "start_byte", json_count(span->start_byte),
+                         "end_byte", json_count(span->end_byte), "mass", span->mass, "rank",
+                         span->rank, "words", span->words));
 }
 
 bool sx_output_reply_json(FILE *file, const sx_reply *reply, const char *question,

@@ -292,6 +292,7 @@ static int keep_spans(sx_reply *reply, sx_session *s, const sx_rank_span *ranked
         span->path = file->path;
         span->rank = ranked[i].rank;
         span->mass = ranked[i].mass;
+        span->words = ranked[i].words;
         span->named = ranked[i].named == SX_NAMED_OUTRIGHT;
         reply->n_spans++;
         if (span->name == NULL || span->kind == NULL || span->scope == NULL)

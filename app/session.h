@@ -61,9 +61,9 @@ typedef struct sx_span {
     char *name, *kind, *scope;     /* "", "text", "" for lines outside every definition */
     uint32_t start_byte, end_byte; /* without the doc comment */
     uint32_t start_line, end_line; /* from 1, inclusive */
-    double rank, mass;
-    bool named;             /* the question gives its name outright (ranking.h) */
-    sx_quote_source source; /* the blob's bytes and the parts of the span in it */
+    double rank, mass, words;      /* as ranking.h has them */
+    bool named;                    /* the question gives its name outright (ranking.h) */
+    sx_quote_source source;        /* the blob's bytes and the parts of the span in it */
 } sx_span;
 
 typedef struct sx_file_mass {

@@ -18,18 +18,23 @@ def repository(folder, files):
         subprocess.run(git + command, check=True)
 
 
-def ask(sparsex, folder, rows):
-    """-> the place of the first right span in each answer, from 1; 0 where none is shown"""
+def answers_of(sparsex, folder, questions, options=()):
+    """-> the program's answers, as it writes them with --json"""
     batch = folder + ".questions"
     with open(batch, "w", encoding="utf-8") as f:
-        f.writelines(r["question"].replace("\n", " ") + "\n" for r in rows)
-    answers = subprocess.run([sparsex, "ask", folder, "--batch", batch, "--json", "--quiet"], check=False, stdout=subprocess.PIPE).stdout.decode().splitlines()
-    if len(answers) != len(rows):
-        sys.exit("%s: %d answers to %d questions" % (folder, len(answers), len(rows)))
+        f.writelines(q.replace("\n", " ") + "\n" for q in questions)
+    answers = subprocess.run([sparsex, "ask", folder, "--batch", batch, "--json", "--quiet", *options], check=False, stdout=subprocess.PIPE).stdout.decode().splitlines()
+    if len(answers) != len(questions):
+        sys.exit("%s: %d answers to %d questions" % (folder, len(answers), len(questions)))
+    return [json.loads(a) for a in answers]
+
+
+def ask(sparsex, folder, rows):
+    """-> the place of the first right span in each answer, from 1; 0 where none is shown"""
     places = []
-    for row, answer in zip(rows, answers):
+    for row, answer in zip(rows, answers_of(sparsex, folder, [r["question"] for r in rows])):
         right = by_hand.answers(row)
-        shown = [(s["path"], re.split(r"::|\.|#", s["name"] or "")[-1]) for s in json.loads(answer)["spans"]]
+        shown = [(s["path"], re.split(r"::|\.|#", s["name"] or "")[-1]) for s in answer["spans"]]
         places.append(next((i for i, s in enumerate(shown, 1) if s in right), 0))
     return places
 

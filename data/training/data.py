@@ -4,6 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import controls as C, docs, questions as Qs, shards
 from tokens import Tokenizer
+from units import DOC0, DOC1, END, HEAD, KIND, NAME0, NAME1, PARENT, START, line_start
 
 SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
@@ -16,7 +17,6 @@ CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
 LITERAL = re.compile(rb'"((?:[^"\\\n]|\\.){14,160})"|(?<![\w"])\'((?:[^\'\\\n]|\\.){14,160})\'')
 INNER = {"hash": re.compile(rb"(?m)^[ \t]+#(?!!)[^\n]*\n(?:[ \t]+#[^\n]*\n)*"), "dash": re.compile(rb"(?m)^[ \t]+--(?!\[)[^\n]*\n(?:[ \t]+--[^\n]*\n)*"),
          "slash": re.compile(rb"(?m)^[ \t]+//[^\n]*\n(?:[ \t]+//[^\n]*\n)*|^[ \t]+/\*[^*]*(?:\*(?!/)[^*]*)*\*/[ \t]*\n")}
-START, END, NAME0, NAME1, DOC0, DOC1, HEAD, KIND, PARENT = range(9)
 
 
 def cut_segments(n, boundaries, segment=SEGMENT):
@@ -41,12 +41,6 @@ def cut_blocks(n, boundaries, block=BLOCK, tiny=TINY):
             continue
         out += range(b, following, block)
     return out
-
-
-def line_start(data, at):
-    """Where the line of byte `at` starts if only blanks stand before it, else `at`."""
-    start = data.rfind(b"\n", 0, at) + 1
-    return start if not data[start:at].strip() else at
 
 
 def boundaries(data, definitions):

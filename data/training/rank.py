@@ -1,99 +1,104 @@
-"""The weights with which landmarks and words rank definitions together: fitted on the packages of development.txt.
+"""The weight with which words rank definitions beside landmarks: fitted through the program on packages of development.txt.
 
-    python3 rank.py features MODEL DEV.jsonl.xz OUT.jsonl     # with a GPU: what is known of every candidate of every question
-    python3 rank.py fit OUT.jsonl [MODEL/config.json]         # the weight, by maximum likelihood, written there; figures with and without each part
+    python3 rank.py ask SPARSEX CORPUS/dev.jsonl.xz WORK OUT.jsonl [package ...]   # asks; what is known of every candidate of every question
+    python3 rank.py fit OUT.jsonl [MODEL/config.json]                              # the weight, by maximum likelihood, written there
 
-Candidates are the definitions whose blocks a global layer selected or the lexical channel proposed. A candidate's score is
-log(sum over its chosen blocks of the softmax of the layers' weighted scores) + lexical * BM25F / (sum of the question words' idf)."""
-import json, math, os, random, sys
-import numpy as np
+Comments of half of the documented functions are taken out of the sources, and those functions are asked for by their first sentence, as it
+stands and as someone would put it; others by name and by the words of their name. Candidates are the places that the program
+selected; a candidate's score is log(rank) + lexical_weight * words (app/ranking.h). Standard library only."""
+import collections, json, math, os, random, subprocess, sys
+import ask_by_hand, docs, questions as Qs, shards
+from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start
 
 KINDS = ("named", "meaning", "asked", "words")
+EACH = 120                       # questions of a kind and package
 
 
-def features(folder, pack, out):
-    import collections
-    import torch
-    import controls as C, data as D, evaluate, questions as Qs, runner
-    gpu = torch.cuda.is_available()
-    run = runner.Runner(runner.open_model(folder, torch.device("cuda" if gpu else "cpu"), torch.bfloat16 if gpu else torch.float32), *((8, 32768) if gpu else (1, 3072)))
-    tokenizer = os.path.join(folder, "tokenizer.json")
-    run.tok = D.Tokenizer(tokenizer)
-    D.learn_newlines(run.tok)
+def prepare(records, rng):
+    """-> records with some comments taken out, {kind: [(question, path, name)]}"""
+    out, rows, names = [], collections.defaultdict(list), collections.Counter()
+    for r in records:
+        data = r["text"].encode()
+        cuts = []
+        for d in r["defs"]:
+            name = data[d[NAME0]:d[NAME1]].decode("utf-8", "replace")
+            names[name] += 1
+            if d[KIND] not in ("function", "method") or not Qs.GOOD_NAME.match(name):
+                continue
+            rows["all"].append((r["path"], name, d[KIND]))
+            if d[DOC1] <= d[DOC0] or rng.random() < 0.5:
+                continue
+            cuts.append((line_start(data, d[DOC0]), max(d[DOC1], line_start(data, d[START]))) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1]))
+            told = docs.sentences(data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), name, 1)
+            if told and len(told[0]) >= 16 and name.lower() not in told[0].lower():
+                rows["told"].append((told[0], r["path"], name, d[KIND]))
+        for a, b in sorted(cuts, reverse=True):
+            data = data[:a] + data[b:]
+        out.append(dict(r, text=data.decode("utf-8", "replace")))
+    rng.shuffle(rows["told"])
+    rng.shuffle(rows["all"])
+    one = [x for x in rows["all"] if names[x[1]] == 1]
+    asked = {"meaning": [(t, p, n) for t, p, n, _ in rows["told"][:EACH]], "asked": [(Qs.meaning(t, k, rng), p, n) for t, p, n, k in rows["told"][:EACH]],
+             "named": [("Where is `%s` defined?" % n, p, n) for p, n, _ in one[:EACH]]}
+    asked["words"] = [(w, p, n) for p, n, k in one[EACH:3 * EACH] for w in [Qs.by_words(n, k, rng)] if w][:EACH]
+    return out, asked
+
+
+def ask(sparsex, dev, work, out, *names):
     repos = collections.defaultdict(list)
-    for f in D.load([pack], tokenizer, 1):
-        repos[f.repo].append(f)
+    for r in shards.read(dev):
+        repos[r["repo"]].append(r)
     with open(out, "w") as sink:
-        for name, files in sorted(repos.items()):
-            r = evaluate.Repository(files, run.tok, 1e9, 11, needles=0, tasks=0)
-            r.own()
-            s, rng, rows = run.encode(r.segments), random.Random(3), r.questions(300, 1)
-            asked = [("named", q, x) for q, _, x in rows["named"][:150]] + [("meaning", q, x) for q, _, x in rows["meaning"][:300]]
-            asked += [("asked", Qs.meaning(q, x["kind"], rng), x) for q, _, x in rows["meaning"][:300]]
-            asked += [("words", w, x) for q, _, x in rows["named"][150:300] for w in [Qs.by_words(x["name"], x["kind"], rng)] if w]
-            for at in range(0, len(asked), 32):
-                part = asked[at:at + 32]
-                proposed = [r.propose(q) for _, q, _ in part]
-                joined = [list(dict.fromkeys(b for _, blocks, _ in p for b in blocks)) for p in proposed]
-                _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for _, q, _ in part], s, None, "sparse", joined)
-                for i, (kind, q, x) in enumerate(part):
-                    right, scores, words = r.number[x["key"]], {}, {}
-                    by = dict(zip(seen.blocks[i].tolist(), seen.rank[i].tolist()))
-                    top = max(by.values())
-                    total = math.log(sum(math.exp(v - top) for v in by.values())) + top
-                    for b, v in by.items():
-                        k = int(r.owner[b]) if r.owner[b] >= 0 else -1 - b
-                        scores[k] = scores.get(k, 0.0) + math.exp(v - total)
-                    most = r.words.most(q)
-                    for k, blocks, score in proposed[i]:
-                        k = k if k >= 0 else -1 - blocks[0]
-                        words[k] = max(words.get(k, 0.0), score / most)
-                    margin = sum(l[3][i].item() for l in seen.layers)
-                    row = [(round(math.log(max(v, 1e-9)), 3), round(words.get(k, 0.0), 4), int(k == right)) for k, v in scores.items()]
-                    sink.write(json.dumps({"repo": name, "kind": kind, "question": q, "margin": round(margin, 3), "rows": row}) + "\n")
-            print(name, s.tokens, "tokens", len(asked), "questions", flush=True)
+        for repo in names or sorted(repos):
+            records, asked = prepare(repos[repo], random.Random("20261126 " + repo))
+            folder = os.path.join(os.path.abspath(work), repo)
+            if not os.path.isdir(os.path.join(folder, ".git")):
+                ask_by_hand.repository(folder, records)
+            rows = [(kind, *x) for kind in KINDS for x in asked[kind]]
+            answers = ask_by_hand.answers_of(sparsex, folder, [q for _, q, _, _ in rows], ["--top", "100"])
+            for (kind, question, path, name), answer in zip(rows, answers):
+                spans = [(round(s["rank"], 9), round(s["words"], 5), int(s["path"] == path and s["name"] == name)) for s in answer["spans"]]
+                sink.write(json.dumps({"repo": repo, "kind": kind, "question": question, "rows": spans}) + "\n")
+            print(repo, len(rows), "questions", flush=True)
+
+
+def score(row, weight):
+    return math.log(max(row[0], 1e-9)) + weight * row[1]
 
 
 def fit(path, config=None):
-    rows = [json.loads(line) for line in open(path)]
-    for r in rows:
-        r["x"] = np.array([x[:2] for x in r["rows"]], float)
-        r["right"] = np.array([x[2] for x in r["rows"]], bool)
+    with open(path) as f:
+        rows = [json.loads(line) for line in f]
 
-    def figures(w, kind):
-        mine = [r for r in rows if r["kind"] == kind]
+    def figures(kind, key):
         place = []
-        for r in mine:
-            if not r["right"].any():
-                place.append(99)
-                continue
-            s = r["x"] @ w
-            place.append(int((s > s[r["right"]].max()).sum()))
-        return "%s %.1f/%.1f/%.1f" % (kind, *(100 * np.mean([p < k for p in place]) for k in (1, 5, 16)))
+        for r in (r for r in rows if r["kind"] == kind):
+            order = sorted(r["rows"], key=key, reverse=True)
+            place.append(next((i for i, x in enumerate(order) if x[2]), 999))
+        n = max(1, len(place))
+        return "%s %.1f/%.1f/%.1f" % (kind, *(100 * sum(p < k for p in place) / n for k in (1, 5, 16)))
 
-    def loss(w, which):
+    def loss(weight, scale, which):
         total = 0.0
         for r in which:
-            s = r["x"] @ w
-            s = s - s.max()
-            total -= math.log(np.exp(s)[r["right"]].sum() / np.exp(s).sum())
-        return total / len(which)
-    able = [r for r in rows if r["right"].any()]
-    best = min(((loss(np.array([a, b]), able), a, b) for a in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2) for b in (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15)))
-    print("loss %.4f landmarks %.2f lexical %.2f (ratio %.2f)" % (*best, best[2] / best[1]))
-    for name, w in (("landmarks alone", (1, 0)), ("words alone", (1e-6, 1)), ("together", best[1:])):
-        print("%-16s" % name, ", ".join(figures(np.array(w), k) for k in KINDS))
+            s = [scale * score(x, weight) for x in r["rows"]]
+            top = max(s)
+            total -= math.log(sum(math.exp(v - top) for v, x in zip(s, r["rows"]) if x[2]) / sum(math.exp(v - top) for v in s) + 1e-12)
+        return total / max(1, len(which))
+    able = [r for r in rows if r["kind"] != "named" and any(x[2] for x in r["rows"])]     # a name outright comes first whatever the weight
+    weights = (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200)
+    best = min((loss(w, s, able), w) for w in weights for s in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0))
+    print("questions", len(rows), "with the right one among the candidates", len(able), "without names; loss %.4f at weight %g" % best)
+    for w in weights:
+        print("weight %4g: %s" % (w, ", ".join(figures(k, lambda x: score(x, w)) for k in KINDS)))
+    print("words alone: %s" % ", ".join(figures(k, lambda x: x[1]) for k in KINDS))
     if config:
         with open(config) as f:
             c = json.load(f)
-        c["lexical_weight"] = round(best[2] / best[1], 3)
+        c["lexical_weight"] = best[1]
         with open(config, "w") as f:
-            json.dump(c, f, indent=2)
-            f.write("\n")
-    for repo in sorted({r["repo"] for r in rows}):
-        mine = [r for r in able if r["repo"] == repo]
-        print("%-16s loss alone %.3f together %.3f" % (repo, loss(np.array([1.0, 0]), mine), loss(np.array(best[1:]), mine)))
+            f.write("{\n" + ",\n".join("  %s: %s" % (json.dumps(k), json.dumps(v)) for k, v in c.items()) + "\n}\n")
 
 
 if __name__ == "__main__":
-    {"features": features, "fit": fit}[sys.argv[1]](*sys.argv[2:])
+    {"ask": ask, "fit": fit}[sys.argv[1]](*sys.argv[2:])

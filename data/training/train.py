@@ -233,8 +233,7 @@ def main():
         absent = asked & (small["qtype"] == absent_type)
         dense = torch.tensor(state["tokens"] < c.dense_tokens or random.random() < c.dense_share, device=device)
         hidden, aux = net(bufs["T"], bufs["pos"], bufs["blk"], ap, dense, local, wide)
-        kept = torch.cat([torch.arange(0, c.LC, c.lm_every, device=device) + random.randrange(c.lm_every), torch.arange(c.LC, c.L, device=device)])
-        lm_loss, ce = language(hidden, model.emb.weight, bufs["y"], bufs["w"], kept)
+        lm_loss, ce = language(hidden, model.emb.weight, bufs["y"], bufs["w"], c.LC, c.lm_every)
         mark("forward")
         use_old = torch.tensor(bool(c.queue) and state["step"] >= c.queue_after, device=device)
         ret, tok, mas, share, hits, margin, every, right = 0.0, 0.0, 0.0, [], [], [], [], []
@@ -295,7 +294,7 @@ def main():
                 alone = absent.reshape(-1)
                 by["absent told"] = [round((m[alone] < 0).float().mean().item(), 3) for m in margin]
                 by["false alarm"] = [round((m[ok & ~alone] < 0).float().mean().item(), 3) for m in margin]
-                e, w = ce.view(B, -1), bufs["w"][:, kept] > 0
+                e, w = ce.view(B, -1), losses.thinned(bufs["w"], c.LC, c.lm_every) > 0
                 n = c.LC // c.lm_every
                 row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), lm=round(e[:, :n][w[:, :n]].mean().item(), 3), ans=round(e[:, n:][w[:, n:]].mean().item(), 3), ret=round(float(ret) / G, 3), joint=round(float(both), 3),
                            tok=round(float(tok) / G, 3), mass=[round(s.item(), 3) for s in share], hit=by, it=[round(x[2].exp().item(), 1) for x in aux], null=[round(x, 3) for x in model.null.tolist()], weight=[round(x, 3) for x in model.joint.tolist()],

@@ -3,7 +3,7 @@ Taylor 2004). A unit is a definition's own text without the definitions inside i
 Standard library only; test_training.py holds the expectations that the C test has too."""
 import collections, math, re
 import questions as Qs
-from data import DOC0, DOC1, END, HEAD, NAME0, NAME1, PARENT, START
+from units import DOC0, DOC1, END, HEAD, NAME0, NAME1, PARENT, START
 
 RUN = re.compile(rb"[A-Za-z0-9_\x80-\xff]+")
 PIECE = re.compile(rb"[A-Z]+(?=[A-Z][a-z\x80-\xff])|[A-Z]?[a-z\x80-\xff]+|[A-Z]+|[0-9]+")

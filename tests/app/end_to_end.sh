@@ -64,6 +64,21 @@ check 'timing' json '.timing_ms | .index >= 0 and .load > 0 and .prefill > 0 and
 check 'commit' [ "$(jq -r .commit out)" = "$(git -C toy rev-parse HEAD)" ]
 exits 0 'ask twice' ask toy 'Where is `ring_pop` defined?' --json
 check 'same answer' [ "$(jq -r .answer out | head -n 1)" = 'int ring_pop(struct ring *r)' ]
+check 'found' json '.found == true'
+
+# a rare word in a body, among more blocks than a question selects by landmarks
+mkdir wide
+for i in $(seq 80); do
+    printf 'int step_%d(int value)\n{\n    return value * %d + offset_of(value);\n}\n' "$i" "$i" >"wide/f$i.c"
+done
+sed -i 's/offset_of/quokka_of/' wide/f47.c
+git -C wide init -q && git -C wide add . && git -C wide commit -q -m wide
+exits 0 'a rare word' ask wide 'which step goes through the quokka' --json
+check 'the rare word leads there' json '.spans[0] | .path == "f47.c" and .words > 0.3 and .rank > 0'
+check 'what lacks it has less' json '[.spans[1:][].words] | max < 0.3'
+exits 0 'a rare word, by windows alone' ask wide 'which step goes through the quokka' --json --attention window
+check 'nothing is cited that was not read' json '.spans == []'
+
 exits 0 'one place only' ask toy 'Where is `load_rows` defined?' --json --top 1
 check 'one span' json '(.spans | length) == 1 and .spans[0].name == "load_rows"'
 exits 0 'without kept keys' --cache "$work/cache0" ask toy 'Where is `ring_pop` defined?' --json --kv-budget 0

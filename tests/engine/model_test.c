@@ -93,6 +93,18 @@ static const struct {
     {"\"rms_norm_eps\": 1e-6", "\"rms_norm_eps\": 1e-400", "rms_norm_eps"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": -1.0", "logit_softcap"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": \"x\"", "logit_softcap"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": 1", "rank_weights"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": [1, 2]",
+     "rank_weights"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": [\"1\"]",
+     "rank_weights"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": [101]", "rank_weights"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"null_scores\": []", "null_scores"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"null_scores\": [-11]", "null_scores"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"lexical_weight\": -1",
+     "lexical_weight"},
+    {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"lexical_weight\": [1]",
+     "lexical_weight"},
     {"\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", "tie_word_embeddings"},
     {"\"eos_token_id\": 4", "\"eos_token_id\": 5", "eos_token_id"},
     {"\"eos_token_id\": 4", "\"eos_token_id\": 272", "eos_token_id"},
@@ -342,6 +354,19 @@ static void test_names(const char *bundled)
     SX_CHECK(strcmp(a->fingerprint, b->fingerprint) != 0);
     SX_CHECK(a->layers[0].iq == NULL && a->layers[1].iq && a->layers[1].it->n_elements == 1);
     SX_CHECK(a->config.n_global == 1 && a->config.global_layers[0] == 1);
+    sx_model_close(b);
+    /* what ranks is optional */
+    SX_CHECK(a->config.rank_weight[0] == 1 && !a->config.has_null_scores &&
+             a->config.lexical_weight == 0);
+    text = tiny_replace(
+        tiny_config, "\"logit_softcap\": 20.0",
+        "\"logit_softcap\": 20.0, \"rank_weights\": [0.5], \"null_scores\": [-0.25], "
+        "\"lexical_weight\": 7");
+    scratch_text("config.json", text);
+    free(text);
+    SX_CHECK(sx_model_open(&b, scratch, err, sizeof err) == 0);
+    SX_CHECK(b->config.rank_weight[0] == 0.5f && b->config.has_null_scores &&
+             b->config.null_score[0] == -0.25f && b->config.lexical_weight == 7);
     sx_model_close(b);
     sx_model_close(a);
 

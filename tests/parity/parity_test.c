@@ -9,6 +9,7 @@
 #include "engine/encode.h"
 #include "tests/check.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -277,6 +278,64 @@ static void check_dense(sx_engine *engine, store *s)
     sx_context_free(context);
 }
 
+/* What is joined is selected as if it had been chosen: once, in every layer, by every token;
+ * joining all is dense attention; ranks are the logarithms of shares. */
+static void check_joined(sx_engine *engine, store *s)
+{
+    const char *question = "What does `load_rows` do?";
+    sx_context *context = context_of(engine, s, true);
+    uint32_t *every = malloc(sizeof *every * (size_t)s->n_blocks), twice[2], outside;
+    sx_ask_options dense = {.attention = SX_ATTENTION_DENSE}, few = {.top_k = 1};
+    sx_ask_options joined = {.top_k = 1, .joined = every, .n_joined = (size_t)s->n_blocks};
+    sx_answer a = {0}, b = {0}, c = {0};
+    double share = 0;
+
+    for (int i = 0; i < s->n_blocks; i++)
+        every[i] = (uint32_t)(s->n_blocks - 1 - i);
+    SX_CHECK(sx_ask(context, question, &joined, NULL, NULL, &a, NULL, 0) == 0);
+    SX_CHECK(sx_ask(context, question, &dense, NULL, NULL, &b, NULL, 0) == 0);
+    SX_CHECK(a.n_blocks == (size_t)s->n_blocks && a.text && b.text && !strcmp(a.text, b.text));
+    SX_CHECK(a.margin == INFINITY || isfinite(a.margin));
+    for (size_t i = 0; i < a.n_blocks; i++)
+        share += exp(a.blocks[i].rank);
+    SX_CHECK(fabs(share - 1) < 1e-4);
+    sx_answer_clear(&b);
+
+    SX_CHECK(sx_ask(context, question, &few, NULL, NULL, &b, NULL, 0) == 0);
+    SX_CHECK(b.n_blocks < a.n_blocks);
+    for (uint32_t block = 0; block < (uint32_t)s->n_blocks; block++) { /* one that was not chosen */
+        bool chosen = false;
+        for (size_t i = 0; i < b.n_blocks; i++)
+            chosen |= b.blocks[i].block == block;
+        if (!chosen)
+            twice[0] = twice[1] = block;
+    }
+    sx_answer_clear(&a);
+    joined.joined = twice;
+    joined.n_joined = 2;
+    SX_CHECK(sx_ask(context, question, &joined, NULL, NULL, &a, NULL, 0) == 0);
+    joined.n_joined = 1;
+    SX_CHECK(sx_ask(context, question, &joined, NULL, NULL, &c, NULL, 0) == 0);
+    SX_CHECK(a.n_blocks == c.n_blocks &&
+             !memcmp(a.blocks, c.blocks, sizeof *a.blocks * a.n_blocks));
+    for (size_t i = 0; i < a.n_blocks; i++)
+        if (a.blocks[i].block == twice[0])
+            SX_CHECK(a.blocks[i].mass > 0 && isfinite(a.blocks[i].rank));
+    sx_answer_clear(&a);
+    sx_answer_clear(&b);
+    sx_answer_clear(&c);
+
+    joined.attention = SX_ATTENTION_WINDOW;
+    SX_CHECK(sx_ask(context, question, &joined, NULL, NULL, &a, NULL, 0) == 0 && a.n_blocks == 0);
+    sx_answer_clear(&a);
+    outside = (uint32_t)s->n_blocks;
+    joined.attention = SX_ATTENTION_SPARSE;
+    joined.joined = &outside;
+    SX_CHECK(sx_ask(context, question, &joined, NULL, NULL, &a, NULL, 0) == -ENOTRECOVERABLE);
+    free(every);
+    sx_context_free(context);
+}
+
 static void run(const char *model, const sx_safetensors *f, const char *isa, sx_type format)
 {
     char err[512] = "";
@@ -308,6 +367,7 @@ static void run(const char *model, const sx_safetensors *f, const char *isa, sx_
     if (format == SX_I8) {
         check_recompute(engine, &s);
         check_dense(engine, &s);
+        check_joined(engine, &s);
     }
     for (int i = 0; i < s.n; i++) {
         free(s.part[i].tokens);

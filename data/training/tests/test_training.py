@@ -225,7 +225,6 @@ class Blocks(unittest.TestCase):
         self.assertEqual(data.boundaries(text, [f, one]).tolist(), [[0, 15], [-1, -1]])
 
 
-@unittest.skipUnless(np, "numpy is not installed")
 class Words(unittest.TestCase):
     def test_stems_and_terms_are_those_of_the_indexer(self):
         """The same expectations as tests/indexer/words_test.c"""
