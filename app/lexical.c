@@ -48,14 +48,16 @@ static size_t blocks_of(const sx_session *s, const sx_context_file *file, uint32
 int sx_session_propose(sx_session *s, const char *question, sx_rank_find *finds, size_t *n_finds,
                        uint32_t *blocks, size_t *n_blocks)
 {
-    sx_word_hit hits[SX_FINDS];
-    int n = sx_words_find(s->words, question, hits, SX_FINDS, NULL, 0);
+    sx_word_hit hits[4 * SX_FINDS];
+    int n = sx_words_find(s->words, question, hits, sizeof hits / sizeof *hits, NULL, 0);
+    size_t aside = 0, most_aside = sx_question_of_tests(question) ? SX_FINDS : SX_FINDS_ASIDE;
 
     *n_finds = *n_blocks = 0;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && *n_finds < SX_FINDS; i++) {
         const sx_context_file *file = file_named(s, hits[i].path);
 
-        if (file == NULL || file->blob_id != hits[i].blob_id)
+        if (file == NULL || file->blob_id != hits[i].blob_id ||
+            (file->aside && aside++ >= most_aside))
             continue;
         *n_blocks += blocks_of(s, file, hits[i].start_byte, hits[i].end_byte, blocks + *n_blocks);
         finds[(*n_finds)++] = (sx_rank_find){(uint32_t)(file - s->files), hits[i].start_byte,

@@ -43,6 +43,11 @@ sx_naming sx_question_names(const char *question, const char *name)
     return found;
 }
 
+bool sx_question_of_tests(const char *question)
+{
+    return strcasestr(question, "test") != NULL;
+}
+
 /* Index of the first definition of `file` whose boundary is at or behind `byte`. */
 static size_t lower_bound(const sx_rank_definition *definitions, size_t n, uint32_t file,
                           uint32_t byte)
@@ -134,6 +139,7 @@ static float words_of(const sx_rank_span *span, const sx_rank_input *in)
 
 size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
 {
+    bool of_tests = sx_question_of_tests(in->question);
     size_t n = 0;
 
     for (size_t i = 0; i < in->n_blocks; i++) {
@@ -145,7 +151,8 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
                                   .start_byte = block->start_byte,
                                   .end_byte = block->end_byte,
                                   .rank = block->rank,
-                                  .mass = block->mass};
+                                  .mass = block->mass,
+                                  .aside = block->aside};
         if (owner >= 0) {
             spans[i].start_byte = in->definitions[owner].start_byte;
             spans[i].end_byte = in->definitions[owner].end_byte;
@@ -164,7 +171,8 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
     for (size_t i = 0; i < n; i++) {
         spans[i].words = words_of(&spans[i], in);
         spans[i].score = logf(fmaxf(spans[i].rank, LEAST_RANK)) +
-                         in->lexical_weight * spans[i].words;
+                         in->lexical_weight * spans[i].words -
+                         (spans[i].aside && !of_tests ? SX_ASIDE : 0.0f);
     }
     qsort(spans, n, sizeof *spans, by_score);
     return n;

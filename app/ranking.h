@@ -24,6 +24,9 @@
  *    was selected is ranked: the lexical channel's finds are, because they were joined to the
  *    selection, and so nothing is cited that was not read.
  *
+ *    Tests and vendored copies repeat the words of what they are about: they rank SX_ASIDE lower
+ *    unless the question speaks of tests.
+ *
  * A question is answered here ("found") unless the model scores "not in this repository" above
  * every block, no span is named outright, and no find holds SX_FOUND_WORDS of what the question's
  * words can score.
@@ -47,6 +50,7 @@ typedef struct sx_rank_block {
     uint32_t file;                 /* any number that grows in tree order */
     uint32_t start_byte, end_byte; /* of the file */
     float rank, mass;
+    bool aside; /* of a test or a vendored copy */
 } sx_rank_block;
 
 typedef struct sx_rank_find { /* by the lexical channel: a definition, or lines outside of all */
@@ -69,6 +73,7 @@ typedef struct sx_rank_span {
     float rank, mass, words;
     float score;     /* what orders: log(rank) + lexical_weight * words */
     sx_naming named; /* by the question */
+    bool aside;
 } sx_rank_span;
 
 typedef struct sx_rank_input {
@@ -82,7 +87,11 @@ typedef struct sx_rank_input {
     const char *question; /* "": nothing is named */
 } sx_rank_input;
 
+#define SX_ASIDE       5.0f /* of a score, which is a logarithm */
 #define SX_FOUND_WORDS 0.6f
+
+/* Does the question speak of tests? */
+bool sx_question_of_tests(const char *question);
 
 /* Is the answer here? margin: sx_answer's. */
 bool sx_rank_found(float margin, const sx_rank_span *spans, size_t n);

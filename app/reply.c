@@ -326,9 +326,12 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
         sx_context_locate(s->context, weights[i].block, &piece_index, &block);
         piece = &s->pieces[piece_index];
         bytes = s->block_bytes + piece->first_block + block;
-        blocks[i] = (sx_rank_block){piece->file, bytes[0],
+        blocks[i] = (sx_rank_block){piece->file,
+                                    bytes[0],
                                     block + 1 < piece->n_blocks ? bytes[1] : piece->byte_end,
-                                    expf(weights[i].rank), weights[i].mass};
+                                    expf(weights[i].rank),
+                                    weights[i].mass,
+                                    s->files[piece->file].aside};
     }
     if ((rc = sum_files(reply, s, blocks, n_weights)) < 0 ||
         (rc = read_details(&d, s, blocks, n, failure)) < 0)

@@ -295,8 +295,11 @@ static int add_piece(sx_session *s, const sx_segment_row *row, sx_failure *failu
     if (new_file) {
         sx_context_file *file = &s->files[s->n_files];
 
-        *file = (sx_context_file){
-            .path = strdup(row->path), .blob_id = row->blob_id, .first_piece = s->n_pieces};
+        *file = (sx_context_file){.path = strdup(row->path),
+                                  .blob_id = row->blob_id,
+                                  .aside = row->file_class == SX_CLASS_TEST ||
+                                           row->file_class == SX_CLASS_VENDORED,
+                                  .first_piece = s->n_pieces};
         if (file->path == NULL)
             goto out;
         s->n_files++;

@@ -10,6 +10,7 @@
 typedef struct sx_context_file { /* of the context, in tree order */
     char *path;
     int64_t blob_id;
+    bool aside; /* a test or a vendored copy (ranking.h) */
     size_t first_piece, n_pieces;
 } sx_context_file;
 
@@ -52,6 +53,7 @@ bool sx_session_stopped(const sx_session *session);
  * -ENOMEM. */
 enum {
     SX_FINDS = 16,      /* units that are joined to the selection */
+    SX_FINDS_ASIDE = 4, /* of those at most from tests and vendored copies (see ranking.h) */
     SX_FIND_BLOCKS = 2, /* blocks of each: its beginning */
 };
 int sx_session_propose(sx_session *session, const char *question, sx_rank_find *finds,

@@ -28,10 +28,10 @@ static size_t rank(sx_rank_span *spans, const sx_rank_block *blocks, size_t n, c
 static void test_owners(void)
 {
     sx_rank_span s[8];
-    const sx_rank_block doc = {0, 100, 200, 1, 0}, method = {0, 200, 300, 1, 0};
-    const sx_rank_block tail = {0, 390, 500, 1, 0}, before = {0, 0, 100, 1, 0};
-    const sx_rank_block inside = {2, 64, 128, 1, 0}, after = {0, 540, 600, 1, 0};
-    const sx_rank_block macros = {0, 500, 540, 1, 0}, elsewhere = {1, 200, 300, 1, 0};
+    const sx_rank_block doc = {0, 100, 200, 1, 0, false}, method = {0, 200, 300, 1, 0, false};
+    const sx_rank_block tail = {0, 390, 500, 1, 0, false}, before = {0, 0, 100, 1, 0, false};
+    const sx_rank_block inside = {2, 64, 128, 1, 0, false}, after = {0, 540, 600, 1, 0, false};
+    const sx_rank_block macros = {0, 500, 540, 1, 0, false}, elsewhere = {1, 200, 300, 1, 0, false};
 
     SX_CHECK(rank(s, &doc, 1, "") == 1 && s[0].definition == 0 && s[0].start_byte == 140);
     SX_CHECK(rank(s, &method, 1, "") == 1 && s[0].definition == 1 && s[0].end_byte == 300);
@@ -51,10 +51,10 @@ static void test_owners(void)
 static void test_merging(void)
 {
     sx_rank_span s[8];
-    const sx_rank_block blocks[] = {{2, 0, 64, 0.25f, 0.125f},
-                                    {0, 200, 260, 0.5f, 0.25f},
-                                    {2, 128, 200, 0.5f, 0.0625f},
-                                    {0, 260, 300, 0.125f, 0.5f}};
+    const sx_rank_block blocks[] = {{2, 0, 64, 0.25f, 0.125f, false},
+                                    {0, 200, 260, 0.5f, 0.25f, false},
+                                    {2, 128, 200, 0.5f, 0.0625f, false},
+                                    {0, 260, 300, 0.125f, 0.5f, false}};
     size_t n = rank(s, blocks, 4, "");
 
     SX_CHECK(n == 2);
@@ -65,10 +65,14 @@ static void test_merging(void)
 static void test_order(void)
 {
     sx_rank_span s[8];
-    const sx_rank_block by_rank[] = {{0, 200, 300, 0.1f, 0.9f}, {0, 300, 390, 0.2f, 0}};
-    const sx_rank_block by_mass[] = {{0, 200, 300, 0.2f, 0.1f}, {0, 300, 390, 0.2f, 0.3f}};
-    const sx_rank_block by_name[] = {{0, 200, 300, 0.2f, 0.1f}, {0, 300, 390, 0.2f, 0.1f}};
-    const sx_rank_block by_place[] = {{1, 9, 12, 0, 0}, {1, 3, 9, 0, 0}, {0, 0, 9, 0, 0}};
+    const sx_rank_block by_rank[] = {{0, 200, 300, 0.1f, 0.9f, false},
+                                     {0, 300, 390, 0.2f, 0, false}};
+    const sx_rank_block by_mass[] = {{0, 200, 300, 0.2f, 0.1f, false},
+                                     {0, 300, 390, 0.2f, 0.3f, false}};
+    const sx_rank_block by_name[] = {{0, 200, 300, 0.2f, 0.1f, false},
+                                     {0, 300, 390, 0.2f, 0.1f, false}};
+    const sx_rank_block by_place[] = {
+        {1, 9, 12, 0, 0, false}, {1, 3, 9, 0, 0, false}, {0, 0, 9, 0, 0, false}};
 
     SX_CHECK(rank(s, by_rank, 2, "push") == 2 && s[0].definition == 2);
     SX_CHECK(rank(s, by_mass, 2, "push") == 2 && s[0].definition == 2);
@@ -86,7 +90,7 @@ static void test_words(void)
 {
     sx_rank_span s[8];
     const sx_rank_block blocks[] = {
-        {0, 200, 300, 0.6f, 0}, {0, 300, 390, 0.3f, 0}, {0, 0, 90, 0.1f, 0}};
+        {0, 200, 300, 0.6f, 0, false}, {0, 300, 390, 0.3f, 0, false}, {0, 0, 90, 0.1f, 0, false}};
     const sx_rank_find finds[] = {
         {0, 300, 390, 0.5f}, {0, 140, 390, 1.0f}, {1, 200, 300, 1.0f}, {0, 50, 70, 0.25f}};
     sx_rank_input in = {.blocks = blocks,
@@ -106,6 +110,17 @@ static void test_words(void)
     SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 2 && s[1].definition == 1);
     in.lexical_weight = 0;
     SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 1);
+    /* a test that holds the words gives way, unless tests are asked for */
+    sx_rank_block twin[] = {{0, 200, 300, 0.5f, 0, true}, {0, 300, 390, 0.1f, 0, false}};
+    in.blocks = twin;
+    in.n_blocks = 2;
+    in.n_finds = 0;
+    SX_CHECK(sx_rank_spans(s, &in) == 2 && s[0].definition == 2);
+    in.question = "which Tests cover it";
+    SX_CHECK(sx_rank_spans(s, &in) == 2 && s[0].definition == 1);
+    in.blocks = blocks;
+    in.n_blocks = 3;
+    in.n_finds = 4;
     in.lexical_weight = 100;
     in.question = "where is `push` defined"; /* a name outright comes before any words */
     SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 1);
