@@ -59,7 +59,10 @@ int sx_session_propose(sx_session *s, const char *question, sx_rank_find *finds,
         if (file == NULL || file->blob_id != hits[i].blob_id ||
             (file->aside && aside++ >= most_aside))
             continue;
-        *n_blocks += blocks_of(s, file, hits[i].start_byte, hits[i].end_byte, blocks + *n_blocks);
+        size_t found = blocks_of(s, file, hits[i].start_byte, hits[i].end_byte, blocks + *n_blocks);
+        if (found == 0)
+            continue; /* that part of the file is not encoded yet */
+        *n_blocks += found;
         finds[(*n_finds)++] = (sx_rank_find){(uint32_t)(file - s->files), hits[i].start_byte,
                                              hits[i].end_byte, hits[i].score};
     }

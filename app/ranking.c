@@ -183,7 +183,7 @@ bool sx_rank_found(float margin, const sx_rank_span *spans, size_t n)
     if (margin > 0.0f)
         return true;
     for (size_t i = 0; i < n; i++)
-        if (spans[i].named == SX_NAMED_OUTRIGHT || spans[i].words >= SX_FOUND_WORDS)
+        if (spans[i].named == SX_NAMED_OUTRIGHT)
             return true;
     return false;
 }

@@ -28,8 +28,7 @@
  *    unless the question speaks of tests.
  *
  * A question is answered here ("found") unless the model scores "not in this repository" above
- * every block, no span is named outright, and no find holds SX_FOUND_WORDS of what the question's
- * words can score.
+ * every block and no span is named outright.
  *
  * Why the rank and not the mass: on `Where is X defined?` the rank puts the right definition first
  * far more often; the mass says what the answer's words were taken from, and is what is shown.
@@ -56,7 +55,7 @@ typedef struct sx_rank_block {
 typedef struct sx_rank_find { /* by the lexical channel: a definition, or lines outside of all */
     uint32_t file;
     uint32_t start_byte, end_byte;
-    float words; /* 0 .. 1: share of the most that the question's words can score */
+    float words; /* 0 .. 1: share of the most that the question's words could score here */
 } sx_rank_find;
 
 typedef struct sx_rank_definition { /* sorted by file, boundary, then outer before inner */
@@ -87,8 +86,7 @@ typedef struct sx_rank_input {
     const char *question; /* "": nothing is named */
 } sx_rank_input;
 
-#define SX_ASIDE       5.0f /* of a score, which is a logarithm */
-#define SX_FOUND_WORDS 0.6f
+#define SX_ASIDE 5.0f /* of a score, which is a logarithm */
 
 /* Does the question speak of tests? */
 bool sx_question_of_tests(const char *question);

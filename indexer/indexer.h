@@ -245,7 +245,7 @@ typedef struct sx_word_hit {
     int64_t blob_id;
     uint32_t start_byte, end_byte; /* of the definition as sx_definition_row has it, or the lines;
                                     * what a unit too full for one is continued in starts later */
-    float score; /* 0 .. 1: share of the most that the question's terms can score */
+    float score;                   /* 0 .. 1: share of the most that can be scored */
 } sx_word_hit;
 
 /* Reads the words of every file of the commit that is in the context: about 6 bytes for each
@@ -258,7 +258,8 @@ void sx_words_free(sx_words *words); /* NULL is fine */
 /* The units that hold the question's words, best first, equals in tree order: how many, at most
  * `most` (hits: room for those), or -ENOMEM. Scores are BM25F over the units of the commit, a blob
  * at two paths counted twice: the sum over the question's terms, without those that say nothing
- * unless it has no others, of idf * tf / (1.5 + tf), over the sum of idf
+ * unless it has no others, of idf * tf / (1.5 + tf), over the sum of the idf of those that some
+ * unit holds
  *
  *   idf = ln(1 + (N - df + 0.5) / (df + 0.5))
  *   tf = head + body / (0.25 + 0.75 * length / mean length) + (the path holds it ? 0.5 : 0)

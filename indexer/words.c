@@ -500,7 +500,9 @@ int sx_words_find(const sx_words *words, const char *question_text, sx_word_hit 
     make_filter(q);
     find(words, q, masks, &best);
     rc = (int)best.n;
-    double most_of_all = most_possible(q, ~(uint64_t)0 >> (64 - q->n_terms));
+    double most_of_all = 0; /* of the terms that there are */
+    for (size_t k = 0; k < q->n_terms; k++)
+        most_of_all += q->df[k] > 0 ? q->idf[k] : 0;
     while (best.n > 0) { /* the worst to the end */
         const found one = best.at[0];
 

@@ -124,7 +124,7 @@ class Words:
 
     def most(self, question):
         """No unit scores higher"""
-        return max(1e-6, sum(idf for _, idf in self.asked(question)))
+        return max(1e-6, sum(idf for t, idf in self.asked(question) if t in self.places))
 
     def find(self, question, most):
         """-> [(unit, score)], best first"""

@@ -238,5 +238,23 @@ class Words(unittest.TestCase):
         self.assertEqual(b" ".join(words.terms(b"0x1F 3d_model 2nd 7 a_b")).decode(), "0 1 =0x1f 3 model =3d_model 2 nd =2nd 7 =a_b")
 
 
+class Ranking(unittest.TestCase):
+    def test_what_is_asked_for_by_its_comment_has_none(self):
+        import rank
+        text, defs = "", []
+        for i in range(40):
+            comment, head = "/* Combines the %dth pair of weights. */" % i, "int join_pair_%d(int a)" % i
+            start = len(text) + len(comment) + 1
+            defs.append((start, start + len(head) + 15, start + 4, start + 4 + len("join_pair_%d" % i), len(text), len(text) + len(comment), start + len(head), "function", -1))
+            text += comment + "\n" + head + "\n{\n  return a;\n}\n"
+        out, asked = rank.prepare([{"repo": "r", "path": "a.c", "lang": "c", "text": text, "defs": defs}], random.Random(1))
+        self.assertTrue(5 < len(asked["meaning"]) < 35)
+        for question, path, name in asked["meaning"]:
+            self.assertNotIn(question, out[0]["text"])
+            self.assertIn(" %s(" % name, out[0]["text"])
+        self.assertEqual(out[0]["text"].count("/*"), 40 - len(asked["meaning"]))
+        self.assertTrue(all("`%s`" % name in question for question, _, name in asked["named"]))
+
+
 if __name__ == "__main__":
     unittest.main()
