@@ -3,7 +3,6 @@
  */
 #include "app/session_private.h"
 
-#include <errno.h>
 #include <string.h>
 
 /* The file of the context with that path, or NULL: it is not encoded yet. */

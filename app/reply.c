@@ -331,7 +331,7 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
                                     block + 1 < piece->n_blocks ? bytes[1] : piece->byte_end,
                                     expf(weights[i].rank),
                                     weights[i].mass,
-                                    s->files[piece->file].aside};
+                                    !question->landmarks_alone && s->files[piece->file].aside};
     }
     if ((rc = sum_files(reply, s, blocks, n_weights)) < 0 ||
         (rc = read_details(&d, s, blocks, n, failure)) < 0)
