@@ -1,4 +1,4 @@
-"""One slice of training on one GPU, in a given number of seconds.
+"""One slice of training on one GPU, or on several of one machine, in a given number of seconds.
 
     python3 train.py --corpus DIR --out DIR --seconds N [--tokenizer FILE] [--from DIR] [--last] [--travel DIR] [--profile] [key=value ...]
 
@@ -6,9 +6,11 @@ The first slice starts from nothing; --from DIR goes on from a travelling checkp
 whole state and is written to --out at the end of every slice. The learning rate is constant until the slice that says --last, which
 lowers it to almost nothing by its end. So the plan spans slices of any length and number, and a slice that was slowed down by others
 on the GPU does no harm. Nothing depends on the clock but the end of a slice, the lowering in the last one, and the mix of workers.
+Several GPUs: torchrun --standalone --nproc-per-node=N train.py ...; each takes B sequences, gradients are averaged,
+landmarks of all are negatives of all in the steps after.
 --seconds counts from the start of the process: reading, compiling and saving are inside.
 --smoke trains a tiny model for a minute, on a CPU too. --profile says where the time of a step goes."""
-import argparse, gc, glob, json, math, os, random, time
+import argparse, gc, glob, json, math, os, random, shutil, time
 
 START = time.time()
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -16,8 +18,10 @@ import numpy as np
 import torch
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
-import data as D, losses, runner, settings, tokens, travel
-from model import Model, masks, masks_plain
+import torch.distributed as distributed
+import data as D, runner, settings, tokens, travel
+from model import Model
+from step import Step, tensors, total
 
 
 def log(*a):
@@ -90,6 +94,32 @@ class Optimizers:
         return {name: m[i] for named, m in self.groups for i, (name, _) in enumerate(named)}
 
 
+def agree(numbers):
+    """The first process's numbers, in all"""
+    if not distributed.is_initialized():
+        return numbers
+    x = torch.tensor([float(n) for n in numbers], dtype=torch.float64)
+    distributed.broadcast(x, 0)
+    return x.tolist()
+
+
+def gather(x):
+    """-> list of every process's x"""
+    x = x.contiguous()
+    out = [torch.empty_like(x) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(out, x)
+    return out
+
+
+def average_gradients(model, world):
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in grads])
+    distributed.all_reduce(flat)
+    flat /= world
+    for g, x in zip(grads, flat.split([g.numel() for g in grads])):
+        g.copy_(x.view_as(g))
+
+
 def is_model(folder):
     """A folder of export.py: weights alone, to start from"""
     return os.path.exists(os.path.join(folder, "model.safetensors"))
@@ -146,16 +176,23 @@ def main():
     c = settings.parse((settings.SMOKE if a.smoke else []) + a.settings)
     os.makedirs(a.out, exist_ok=True)
     gpu = torch.cuda.device_count() > 0          # asked without starting CUDA: the workers are forked first
+    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    first = rank == 0
     shards = sorted(glob.glob(os.path.join(a.corpus, "train-*.jsonl.xz")) or glob.glob(os.path.join(a.corpus, "*.jsonl.xz")))
     if not shards:
         raise SystemExit("train.py: no *.jsonl.xz in " + a.corpus)
     tokenizer = a.tokenizer or os.path.join(a.out, "tokenizer.json")
+    while not os.path.exists(tokenizer) and not first:
+        time.sleep(0.2)
     if not os.path.exists(tokenizer):
         with get_context("fork").Pool(min(len(shards), c.workers)) as pool:
             texts = [t for part in pool.map(_sample, [(f, 60_000_000 // len(shards)) for f in shards]) for t in part]
-        tokens.train(texts, tokenizer)
+        tokens.train(texts, tokenizer + ".new")
+        os.rename(tokenizer + ".new", tokenizer)
         log("tokenizer trained on %.0f MB" % (sum(map(len, texts)) / 1e6))
         del texts
+    if a.tokenizer and first:                     # what a folder holds belongs together
+        shutil.copyfile(tokenizer, os.path.join(a.out, "tokenizer.json"))
     global FILES
     FILES = D.load(shards, tokenizer, c.workers)
     log("files", len(FILES), "MB %.1f" % (sum(len(f.data) for f in FILES) / 1e6), "tokens M %.1f" % (sum(len(f.ids) for f in FILES) / 1e6), "definitions", sum(len(f.defs) for f in FILES),
@@ -169,11 +206,15 @@ def main():
         state.update(torch.load(whole, map_location="cpu", weights_only=False)["state"] if os.path.exists(whole) else travel.read(a.source, "weights")[1]["state"])
     state["slice"] += 1
     queue = context.Queue(8)
-    workers = [context.Process(target=work, args=(tokenizer, c.seed * 1000 + state["slice"] * 100 + i, c, queue), daemon=True) for i in range(c.workers)]
+    workers = [context.Process(target=work, args=(tokenizer, c.seed * 1000 + state["slice"] * 100 + i * world + rank, c, queue), daemon=True) for i in range(c.workers)]
     for w in workers:
         w.start()
 
-    device = torch.device("cuda" if gpu else "cpu")
+    device = torch.device("cuda", rank % torch.cuda.device_count()) if gpu else torch.device("cpu")
+    if gpu:
+        torch.cuda.set_device(device)
+    if world > 1:
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
     torch.manual_seed(c.seed)
     random.seed(c.seed + state["slice"])
     torch.set_float32_matmul_precision("high")
@@ -185,25 +226,12 @@ def main():
         state["slice"] = number
         log("from", a.source, json.dumps(state))
     log("parameters M %.2f" % (sum(p.numel() for p in model.parameters()) / 1e6), "settings", json.dumps(vars(c)))
-    compiled = (lambda f: torch.compile(f, dynamic=False)) if gpu else (lambda f: f)
-    B, N, G = c.B, c.NB - 1, len(c.glob)
-    bufs = {k: torch.zeros(B, c.L, dtype=torch.int32, device=device) for k in ("T", "seg", "pos")}
-    bufs["y"], bufs["blk"] = (torch.zeros(B, c.L, dtype=torch.int64, device=device) for _ in range(2))
-    bufs["w"] = torch.zeros(B, c.L, device=device)
-    small = {k: torch.zeros(B, *shape, dtype=torch.int64, device=device) for k, shape in
-             dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
-    local, wide = masks(c, bufs["seg"], device) if gpu else (None, None)
-    net, language, retrieval, joint, answer_tokens, mass = (compiled(f) for f in (model, losses.language, losses.retrieval, losses.joint, losses.answer_tokens, losses.mass))
-    old = torch.zeros(G, c.queue, B * N, c.didx, dtype=torch.bfloat16 if gpu else torch.float32, device=device) if c.queue else None
-    old_key = torch.zeros(c.queue, B * N, 4, dtype=torch.int64, device=device) if c.queue else None
-    absent_type = D.TYPES.index("absent")
+    step = Step(c, model, device, gpu, world, gather if world > 1 else None)
     fetcher = ThreadPoolExecutor(1)
 
     def fetch():
-        g = queue.get()
-        t = {k: torch.from_numpy(v) for k, v in g.items()}
-        return {k: v.pin_memory() for k, v in t.items()} if gpu else t
-    coming, began, steps0, tokens0, local_step = fetcher.submit(fetch), None, 0, 0, 0
+        return tensors(queue.get(), gpu)
+    coming, began, tokens0, local_step = fetcher.submit(fetch), None, 0, 0
     marks, spent = [], {}
 
     def mark(name):
@@ -212,71 +240,36 @@ def main():
                 torch.cuda.synchronize()
             marks.append((name, time.time()))
     reserve = 15 if gpu else 2
-    record = open(os.path.join(a.out, "train.jsonl"), "a")
+    record = open(os.path.join(a.out, "train.jsonl"), "a") if first else None
     while True:
         now = time.time() - START
-        if now > a.seconds - reserve and local_step > 0:
+        since, whole = now - (began or now), a.seconds - reserve - (began or now)
+        left = max(c.final_lr, 1 - (since / whole - c.cool_from) / (1 - c.cool_from)) if a.last and began and since / whole > c.cool_from else 1.0
+        lr = left * min(1.0, (state["step"] + 1) / c.warm) * (1.0 if complete else min(1.0, (local_step + 1) / c.rewarm))
+        # what depends on clock and chance is the first process's to say
+        stop, dense, lr = agree([now > a.seconds - reserve and local_step > 0, state["tokens"] < c.dense_tokens or random.random() < c.dense_share, lr])
+        if stop:
             break
         marks.clear()
         mark("")
-        o = coming.result()
+        group = coming.result()
         coming = fetcher.submit(fetch)
-        for k in bufs:
-            bufs[k].copy_(o[k], non_blocking=True)
-        for k in small:
-            small[k].copy_(o[k], non_blocking=True)
+        step.load(group)
         mark("data")
-        if not gpu:
-            local, wide = masks_plain(c, bufs["seg"])
-        asked = small["apos"] >= 0
-        ap = (small["apos"] - c.LC).clamp(min=0)
-        absent = asked & (small["qtype"] == absent_type)
-        dense = torch.tensor(state["tokens"] < c.dense_tokens or random.random() < c.dense_share, device=device)
-        hidden, aux = net(bufs["T"], bufs["pos"], bufs["blk"], ap, dense, local, wide)
-        lm_loss, ce = language(hidden, model.emb.weight, bufs["y"], bufs["w"], c.LC, c.lm_every)
+        parts, seen = step.losses(bool(dense), state["step"] >= c.queue_after)
         mark("forward")
-        use_old = torch.tensor(bool(c.queue) and state["step"] >= c.queue_after, device=device)
-        ret, tok, mas, share, hits, margin, every, right = 0.0, 0.0, 0.0, [], [], [], [], []
-        n_asked = asked.sum().clamp(min=1)
-        for g, (iq, lm, it, att) in enumerate(aux):
-            l, hit, gap, x, y = retrieval(iq, lm, it, model.null[g], small["gold"], ap, asked, absent, small["qkey"], small["bkey"],
-                                    old[g].reshape(-1, c.didx) if c.queue else None, old_key.reshape(-1, 4) if c.queue else None, use_old, c.null)
-            ret = ret + l.sum() / n_asked
-            hits.append(hit)
-            every.append(x)
-            right.append(y)
-            margin.append(gap.detach())
-            if c.token_weight:
-                tok = tok + answer_tokens(iq, lm, it, small["gold"], small["qof"])
-            if att is not None:
-                l, s = mass(att[0], att[1], bufs["blk"][:, :c.LC], small["gold"][:, :c.mass_questions], asked[:, :c.mass_questions], N)
-                mas = mas + l
-                share.append(s.detach())
-        both, hit = joint(every, right, model.joint, (asked & ~absent).reshape(-1))
-        hits.append(hit)
-        del every, right
-        mark("losses")
-        (lm_loss + c.ret_weight * ret + c.joint_weight * both + c.token_weight * tok + c.mass_weight * mas).backward()
+        total(c, parts).backward()
         mark("backward")
-        since = now - (began or now)
-        total = a.seconds - reserve - (began or now)
-        left = 1.0
-        if a.last and began and since / total > c.cool_from:
-            left = max(c.final_lr, 1 - (since / total - c.cool_from) / (1 - c.cool_from))
-        lr = left * min(1.0, (state["step"] + 1) / c.warm) * (1.0 if complete else min(1.0, (local_step + 1) / c.rewarm))
+        if world > 1:
+            average_gradients(model, world)
+            mark("others")
         optimizers.step(lr)
         for p in model.parameters():
             p.grad = None
-        if c.queue:
-            with torch.no_grad():
-                slot = state["step"] % c.queue
-                for g, (_, lm, _, _) in enumerate(aux):
-                    old[g, slot].copy_(lm[:, :N].reshape(-1, c.didx))
-                live = aux[0][1][:, :N].detach().abs().sum(-1, keepdim=True) > 0
-                old_key[slot].copy_((small["bkey"][:, :N] * live).reshape(-1, 4))
+        step.keep(state["step"])
         mark("optimizer")
         state["step"] += 1
-        state["tokens"] += B * c.L
+        state["tokens"] += world * c.B * c.L
         local_step += 1
         for (_, x), (name, y) in zip(marks, marks[1:]):
             if local_step > 6:
@@ -284,36 +277,32 @@ def main():
         if local_step == 4:
             if gpu:
                 torch.cuda.synchronize()
-            began, steps0, tokens0 = time.time() - START, state["step"], state["tokens"]
+            began, tokens0 = time.time() - START, state["tokens"]
             log("compiled; steps begin")
         if state["step"] % c.log_every == 0 or local_step < 4:
-            with torch.no_grad():
-                kinds = small["qtype"].reshape(-1)
-                ok = asked.reshape(-1)
-                by = {name: [round(h[ok & (kinds == i)].float().mean().item(), 3) for h in hits] for i, name in enumerate(D.TYPES) if bool((ok & (kinds == i)).any()) and i != absent_type}
-                alone = absent.reshape(-1)
-                by["absent told"] = [round((m[alone] < 0).float().mean().item(), 3) for m in margin]
-                by["false alarm"] = [round((m[ok & ~alone] < 0).float().mean().item(), 3) for m in margin]
-                e, w = ce.view(B, -1), losses.thinned(bufs["w"], c.LC, c.lm_every) > 0
-                n = c.LC // c.lm_every
-                row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), lm=round(e[:, :n][w[:, :n]].mean().item(), 3), ans=round(e[:, n:][w[:, n:]].mean().item(), 3), ret=round(float(ret) / G, 3), joint=round(float(both), 3),
-                           tok=round(float(tok) / G, 3), mass=[round(s.item(), 3) for s in share], hit=by, it=[round(x[2].exp().item(), 1) for x in aux], null=[round(x, 3) for x in model.null.tolist()], weight=[round(x, 3) for x in model.joint.tolist()],
-                           per_s=round((state["tokens"] - tokens0) / max(1e-9, time.time() - START - began)) if began else 0, questions=int(n_asked), waiting=queue.qsize(),
-                           gib=round(torch.cuda.max_memory_allocated() / 2**30, 1) if gpu else 0)
-            log(json.dumps(row))
-            record.write(json.dumps(row) + "\n")
-            record.flush()
+            if world > 1:                         # rounding must not let the copies drift apart
+                for p in model.parameters():
+                    distributed.broadcast(p.data, 0)
+            row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), **{k: round(float(v), 3) for k, v in parts.items() if k not in ("lm", "mass")}, **step.watched(seen))
+            row.update(per_s=round((state["tokens"] - tokens0) / max(1e-9, time.time() - START - began)) if began else 0, waiting=queue.qsize(), gib=round(torch.cuda.max_memory_allocated() / 2**30, 1) if gpu else 0)
+            if first:
+                log(json.dumps(row))
+                record.write(json.dumps(row) + "\n")
+                record.flush()
             if not math.isfinite(row["lm"]) or not math.isfinite(row["ret"]):
                 raise SystemExit("train.py: the loss is no number; nothing was saved")
-    if a.profile:
+    if a.profile and first:
         n = max(1, local_step - 6)
         log("ms a step:", {k: round(1000 * v / n, 1) for k, v in spent.items()}, "sum", round(1000 * sum(spent.values()) / n, 1))
     state["seconds"] += time.time() - START
     for w in workers:
         w.terminate()
-    write_checkpoint(a.out, a.travel, model, optimizers, state, c)
-    log("saved", json.dumps(state))
-    record.close()
+    if first:
+        write_checkpoint(a.out, a.travel, model, optimizers, state, c)
+        log("saved", json.dumps(state))
+        record.close()
+    if world > 1:
+        distributed.barrier()                     # the others wait, or their end would end the first one too
     os._exit(0)                                   # the fetching thread waits for workers that are gone
 
 
