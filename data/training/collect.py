@@ -6,7 +6,7 @@ Downloads each package of packages.tsv (or those named) into WORK/src, takes the
 from, lets this project's own indexer find their definitions (so that blocks in training start where they start in the
 engine), and writes WORK/files/PACKAGE.pkl. INDEX_BENCH is the built tests/bench/index_bench, QUERIES is data/queries.
 A package that is done is not done again, so an interrupted run goes on. Needs deb-src lines in apt's sources, and git."""
-import collections, glob, os, pickle, random, re, shutil, sqlite3, subprocess, sys, tarfile
+import collections, functools, glob, os, pickle, random, re, shutil, sqlite3, subprocess, sys, tarfile
 import heldout
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -70,7 +70,15 @@ def download(package, folder):
     packages that hold plain source code."""
     os.makedirs(folder, exist_ok=True)
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if subprocess.run(["apt-get", "source", "-qq", "--download-only", "--only-source", package], **quiet).returncode:
+
+    def source(of):
+        return subprocess.run(["apt-get", "source", "-qq", "--download-only", "--only-source", of], **quiet).returncode == 0
+
+    def older():                                   # mirrors lag behind the lists: the newest version that is there will do
+        text = subprocess.run(["apt-cache", "showsrc", "--only-source", package], capture_output=True, text=True).stdout
+        versions = sorted(set(re.findall(r"(?m)^Version: (.+)$", text)), key=functools.cmp_to_key(lambda a, b: 1 if subprocess.run(["dpkg", "--compare-versions", a, "gt", b]).returncode == 0 else -1))
+        return any(source(package + "=" + v) for v in versions[-2:-9:-1])
+    if not source(package) and not older():
         shutil.rmtree(folder)
         os.makedirs(folder)
         text = subprocess.run(["apt-cache", "showsrc", "--only-source", package], check=True, capture_output=True, text=True).stdout

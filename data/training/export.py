@@ -4,7 +4,7 @@
 
 CHECKPOINT is a folder with the travelling parts (travel.py) or with state.pt. Writes OUT/model.safetensors (int8 rows with float32
 scales, vectors float32), config.json and tokenizer.json. The model card and the parity vectors are written by card.py and parity.py."""
-import json, os, shutil, struct, sys
+import json, math, os, shutil, struct, sys
 import numpy as np
 import controls as C, travel
 
@@ -40,6 +40,8 @@ def quantized(tensors):
     for name, x in tensors.items():
         if name in ("null", "joint"):            # go into config.json
             continue
+        if name.endswith(".it"):                 # training never used more than this; the engine takes it as it is
+            x = np.minimum(x, math.log(60))
         if x.ndim == 2 and x.shape[0] > 1:
             out[name], out[name + ".scale"] = travel.rows8(x)
         else:

@@ -26,12 +26,12 @@ def same_name(qkey, bkey):
     return (qkey[:, 1:2] == bkey[:, 1]) | (qkey[:, 1:2] == bkey[:, 2]) | (qkey[:, 2:3] == bkey[:, 3])
 
 
-def retrieval(iq, lm, it, null, gold, ap, asked, absent, qkey, bkey, old, old_key, use_old, use_null):
-    """One global layer, all questions at <a>, against the blocks of all sequences of the step, those kept from earlier steps
-    (old [M, didx], old_key [M, 4]), and "not here".
+def retrieval(iq, lm, it, gold, ap, asked, absent, qkey, bkey, old, old_key, use_old):
+    """One global layer, all questions at <a>, against the blocks of all sequences of the step and those kept from earlier steps
+    (old [M, didx], old_key [M, 4]).
     iq [B, QL, didx], lm [B, NB, didx], gold [B, NQ, 8], ap [B, NQ] (behind LC), asked/absent [B, NQ], qkey [B, NQ, 3], bkey [B, NB, 4].
-    -> loss of each question [B*NQ] (0 where none), best block right [B*NQ], best score over that of "not here" [B*NQ],
-    logits [B*NQ, B*N], those of the right blocks [B*NQ, 8]: both for joint()"""
+    -> loss of each question [B*NQ] (0 where none), best block right [B*NQ], logits [B*NQ, B*N], those of the right blocks
+    [B*NQ, 8], the best of the kept [B*NQ]; the last three are for joint() and nothing()"""
     B, NQ = ap.shape
     N = lm.size(1) - 1
     t = it.exp().clamp(max=60)
@@ -52,19 +52,29 @@ def retrieval(iq, lm, it, null, gold, ap, asked, absent, qkey, bkey, old, old_ke
     with torch.no_grad():
         top = logits.argmax(1)
         hit = ((top[:, None] == at) & (g >= 0)).any(1)
-    every = [torch.logsumexp(logits, 1)]
+    every, far = torch.logsumexp(logits, 1), torch.full((B * NQ,), LOW, device=ap.device)
     if old is not None:
-        far = (qv @ old.to(qv.dtype).T) * t
-        far = far.masked_fill(~use_old | (old_key[:, 0] == 0)[None] | same(qk, old_key), LOW)
-        every.append(torch.logsumexp(far, 1))
-    best = torch.logsumexp(right, 1)
-    if use_null:
-        nothing = (t * null).expand(B * NQ)
-        every.append(nothing)
-        best = torch.where(absent.reshape(-1), nothing, best)
-    loss = torch.logsumexp(torch.stack(every), 0) - best
-    valid = asked.reshape(-1) & (use_null | ~absent.reshape(-1))
-    return loss * valid, hit & valid, logits.amax(1) if not use_null else (logits.amax(1) - nothing), logits, right
+        others = (qv @ old.to(qv.dtype).T) * t
+        others = others.masked_fill(~use_old | (old_key[:, 0] == 0)[None] | same(qk, old_key), LOW)
+        every, far = torch.logaddexp(every, torch.logsumexp(others, 1)), others.amax(1)
+    valid = (asked & ~absent).reshape(-1)
+    return (every - torch.logsumexp(right, 1)) * valid, hit & valid, logits, right, far
+
+
+def nothing(logits, right, far, it, null, asked, absent, teach):
+    """"Not here", one global layer: the best right block should score above `null`, and where nothing is right no block should.
+    Apart from the contrastive loss on purpose: as one more candidate there, it took all the probability at the start, and then
+    no block was told from another. teach: do the landmarks learn from it too, or the threshold alone?
+    -> loss, best score over the threshold [B*NQ]"""
+    t = it.detach().exp().clamp(max=60)
+    asked, absent = asked.reshape(-1), absent.reshape(-1)
+    present = asked & ~absent
+    best = torch.maximum(logits.amax(1), far)
+    score = torch.where(absent, best, right.amax(1))
+    score = torch.where(teach, score, score.detach()) - t * null
+    wrong = F.softplus(torch.where(absent, score, -score).clamp(-60, 60))
+    loss = sum((wrong * m).sum() / m.sum().clamp(min=1) for m in (present, asked & absent))
+    return loss, (logits.amax(1) - t * null).detach()
 
 
 def joint(logits, right, weight, valid):

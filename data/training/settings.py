@@ -37,7 +37,8 @@ class Settings:
     mass_questions: int = 64    # a sequence
     queue: int = 16             # steps whose landmarks are kept as further negatives; 0: none
     queue_after: int = 300      # steps; before that landmarks change too fast
-    null: bool = True           # "not here" is a candidate of its own with a learned score
+    null_weight: float = 0.05   # "not here": right blocks above a learned score, all others below it where nothing is right
+    null_after: int = 600       # steps; before that only the score itself learns
     # optimisation
     lr_matrix: float = 0.02     # Muon
     lr_embedding: float = 3e-3  # AdamW

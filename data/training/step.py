@@ -5,7 +5,7 @@ import torch
 import data as D, losses
 from model import masks, masks_plain
 
-PARTS = ("lm", "ret", "joint", "token", "mass")          # the losses, each with its weight in settings.py
+PARTS = ("lm", "ret", "joint", "token", "mass", "null")          # the losses, each with its weight in settings.py
 
 
 def weight(c, part):
@@ -26,9 +26,9 @@ class Step:
                       dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
         self.local, self.wide = masks(c, self.bufs["seg"], device) if compiled else (None, None)
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
-        self.net, self.language, self.retrieval, self.joint, self.answer_tokens, self.mass = (
-            wrap(f) for f in (model, losses.language, losses.retrieval, losses.joint, losses.answer_tokens, losses.mass))
-        self.dense, self.use_old = (torch.zeros((), dtype=torch.bool, device=device) for _ in range(2))
+        self.net, self.language, self.retrieval, self.nothing, self.joint, self.answer_tokens, self.mass = (
+            wrap(f) for f in (model, losses.language, losses.retrieval, losses.nothing, losses.joint, losses.answer_tokens, losses.mass))
+        self.dense, self.use_old, self.teach = (torch.zeros((), dtype=torch.bool, device=device) for _ in range(3))
         n = world * B * (c.NB - 1)
         self.old = torch.zeros(len(c.glob), c.queue, n, c.didx, dtype=torch.bfloat16 if compiled else torch.float32, device=device) if c.queue else None
         self.old_key = torch.zeros(c.queue, n, 4, dtype=torch.int64, device=device) if c.queue else None
@@ -42,26 +42,30 @@ class Step:
         if not self.compiled:
             self.local, self.wide = masks_plain(self.c, self.bufs["seg"])
 
-    def losses(self, dense, use_old):
-        """dense, use_old: select everything; count the kept landmarks. -> {part: loss}, {what is watched}"""
+    def losses(self, dense, use_old, teach):
+        """dense: select everything; use_old: count the kept landmarks; teach: "not here" is the landmarks' task too
+        -> {part: loss}, {what is watched}"""
         c, s, model = self.c, self.small, self.model
         self.dense.fill_(dense)
         self.use_old.fill_(use_old and bool(c.queue))
+        self.teach.fill_(teach)
         asked = s["apos"] >= 0
         ap = (s["apos"] - c.LC).clamp(min=0)
         absent = asked & (s["qtype"] == D.TYPES.index("absent"))
         hidden, self.aux = self.net(self.bufs["T"], self.bufs["pos"], self.bufs["blk"], ap, self.dense, self.local, self.wide)
         lm, ce = self.language(hidden, model.emb.weight, self.bufs["y"], self.bufs["w"], c.LC, c.lm_every)
         zero = torch.zeros((), device=self.device)
-        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero)
+        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, null=zero)
         hits, margins, shares, every, right = [], [], [], [], []
-        n_asked = asked.sum().clamp(min=1)
+        n_asked = (asked & ~absent).sum().clamp(min=1)
         for g, (iq, lm, it, att) in enumerate(self.aux):
-            l, hit, gap, x, y = self.retrieval(iq, lm, it, model.null[g], s["gold"], ap, asked, absent, s["qkey"], s["bkey"], self.old[g].reshape(-1, c.didx) if c.queue else None,
-                                               self.old_key.reshape(-1, 4) if c.queue else None, self.use_old, c.null)
+            l, hit, x, y, far = self.retrieval(iq, lm, it, s["gold"], ap, asked, absent, s["qkey"], s["bkey"], self.old[g].reshape(-1, c.didx) if c.queue else None,
+                                               self.old_key.reshape(-1, 4) if c.queue else None, self.use_old)
             out["ret"] = out["ret"] + l.sum() / n_asked
             hits.append(hit)
-            margins.append(gap.detach())
+            l, gap = self.nothing(x, y, far, it, model.null[g], asked, absent, self.teach)
+            out["null"] = out["null"] + l
+            margins.append(gap)
             every.append(x)
             right.append(y)
             if c.token_weight:

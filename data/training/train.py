@@ -256,7 +256,7 @@ def main():
         coming = fetcher.submit(fetch)
         step.load(group)
         mark("data")
-        parts, seen = step.losses(bool(dense), state["step"] >= c.queue_after)
+        parts, seen = step.losses(bool(dense), state["step"] >= c.queue_after, state["step"] >= c.null_after)
         mark("forward")
         total(c, parts).backward()
         mark("backward")
@@ -283,7 +283,7 @@ def main():
             if world > 1:                         # rounding must not let the copies drift apart
                 for p in model.parameters():
                     distributed.broadcast(p.data, 0)
-            row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), **{k: round(float(v), 3) for k, v in parts.items() if k not in ("lm", "mass")}, **step.watched(seen))
+            row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), **{k: round(float(v), 3) for k, v in parts.items() if k not in ("lm", "mass", "null")}, nothing=round(float(parts["null"]), 3), **step.watched(seen))
             row.update(per_s=round((state["tokens"] - tokens0) / max(1e-9, time.time() - START - began)) if began else 0, waiting=queue.qsize(), gib=round(torch.cuda.max_memory_allocated() / 2**30, 1) if gpu else 0)
             if first:
                 log(json.dumps(row))
