@@ -21,7 +21,7 @@ def main(model, checkpoint, results, out):
         f.write("| what | figure |\n|---|---|\n")
         for name, value in (("parameters", "%.1f M" % (sum(x.size for x in tensors.values()) / 1e6)), ("layers, width, global layers", "%d, %d, %s" % (c["num_hidden_layers"], c["hidden_size"], c["global_layers"])),
                             ("weights", "%.1f MB, %s" % (size / 1e6, c["weight_format"])), ("steps", state["step"]), ("tokens seen", "%.0f M" % (state["tokens"] / 1e6)),
-                            ("GPU minutes (one H200), loading and compiling included", "%.1f in %d slices" % (state["seconds"] / 60, state["slice"]))):
+                            ("GPU minutes, loading and compiling included", "%.1f in %d slices" % (state["seconds"] / 60, state["slice"]))):
             f.write("| %s | %s |\n" % (name, value))
         f.write("\n## Settings of the last slice\n\n`%s`\n\n## Figures on held-out repositories\n\nPer cent, 95 %% intervals in brackets.\n\n| set, tokens | question | figures |\n|---|---|---|\n" % json.dumps(meta["settings"]))
         for name, row in figures.items():

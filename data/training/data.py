@@ -10,7 +10,7 @@ SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task")
-SHARE = dict(named=.13, meaning=.44, explain=.06, needle=.04, callers=.04, words=.09, inner=.07, message=.06, absent=.04, task=.03)
+SHARE = dict(named=.13, meaning=.41, explain=.06, needle=.05, callers=.04, words=.09, inner=.07, message=.06, absent=.04, task=.05)
 ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1)
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")

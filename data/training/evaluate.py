@@ -1,6 +1,6 @@
 """The evaluation sets on held-out repositories, with 95 % intervals, beside BM25 over chunks of 50 lines.
 
-    python3 evaluate.py MODEL PACKS OUT.json [--sets redis,flask,...] [--tokens 32e6] [--n 400] [--dense 2e5] [--seconds 500]
+    python3 evaluate.py MODEL PACKS OUT.json [--sets redis,flask,...] [--strangers flask] [--tokens 32e6] [--n 400] [--dense 2e5] [--seconds 500]
 
 PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
 and only those are asked for by their sentence. Ranking: over the blocks that a global layer selected, the weighted sum
@@ -294,6 +294,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("model"); ap.add_argument("packs"); ap.add_argument("out")
     ap.add_argument("--sets", default="flask,redis")
+    ap.add_argument("--strangers", help="a further set, of which only names are asked for that the others do not have")
     ap.add_argument("--tokens", type=float, default=32e6)
     ap.add_argument("--n", type=int, default=400)
     ap.add_argument("--dense", type=float, default=2e5, help="the synthetic tasks also with dense attention up to this length")
@@ -311,7 +312,7 @@ def main():
         run.lexical = json.load(f).get("lexical_weight", 0.0)
     D.learn_newlines(run.tok)
     results, repositories = {}, {}
-    for name in a.sets.split(","):
+    for name in a.sets.split(",") + [a.strangers] * bool(a.strangers):
         shards = [os.path.join(a.packs, f) for f in sorted(os.listdir(a.packs)) if re.fullmatch(re.escape(name) + r"(-[0-9]+)?\.jsonl\.xz", f)]
         repositories[name] = D.load(shards, tokenizer, 12 if gpu else 1)
     if "questions" in repositories:
@@ -321,7 +322,7 @@ def main():
         with open(a.out, "w") as f:
             json.dump(results, f, indent=1)
     for name, files in repositories.items():
-        if name == "questions":
+        if name in ("questions", a.strangers):
             continue
         r = Repository(files, run.tok, a.tokens, 11)
         t = time.time()

@@ -18,11 +18,11 @@ class Settings:
     theta: float = 10000.0
     topk: int = 16
     # shape of a step: B sequences of L tokens, the first LC context; NB block slots and NQ question slots a sequence
-    B: int = 8
+    B: int = 8                  # a GPU
     L: int = 32768
-    LC: int = 24576
-    NB: int = 1024
-    NQ: int = 320
+    LC: int = 28672
+    NB: int = 1216
+    NQ: int = 160
     # data
     strip: float = 0.6          # share of comments taken out of the context, and then asked for
     told: float = 0.2           # share of the questions by meaning whose comment stays in the context
@@ -44,12 +44,13 @@ class Settings:
     lr_embedding: float = 3e-3  # AdamW
     lr_rest: float = 2e-3
     decay: float = 0.05         # weight decay of the matrices
-    warm: int = 150             # steps from the start of training
+    warm: int = 120             # steps from the start of training
     rewarm: int = 40            # steps after loading a travelling checkpoint, which has no or coarse momentum
     final_lr: float = 0.02      # share of the learning rate that is left at the end
-    cool_from: float = 0.3      # in the last slice: share of its time at the full learning rate
-    dense_tokens: float = 60e6  # tokens of dense selection at the start
+    cool_from: float = 0.4      # in the last slice: share of its time at the full learning rate
+    dense_steps: int = 230      # steps of dense selection at the start
     dense_share: float = 0.2    # steps with dense selection after that
+    token_mask: bool = True     # the selection as one flag a question token and context token, or looked up through blocks
     seed: int = 20261122
     workers: int = 12
     log_every: int = 50
@@ -68,4 +69,4 @@ def parse(pairs, settings=None):
 
 
 SMOKE = ["d=64", "layers=4", "heads=2", "kv=1", "hd=32", "ff=128", "glob=(1,3)", "didx=32", "window=128", "mass_layers=(3,)", "B=2", "L=2048", "LC=1536", "NB=128", "NQ=24",
-         "mass_questions=16", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_tokens=0"]
+         "mass_questions=16", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]

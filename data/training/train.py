@@ -247,7 +247,7 @@ def main():
         left = max(c.final_lr, 1 - (since / whole - c.cool_from) / (1 - c.cool_from)) if a.last and began and since / whole > c.cool_from else 1.0
         lr = left * min(1.0, (state["step"] + 1) / c.warm) * (1.0 if complete else min(1.0, (local_step + 1) / c.rewarm))
         # what depends on clock and chance is the first process's to say
-        stop, dense, lr = agree([now > a.seconds - reserve and local_step > 0, state["tokens"] < c.dense_tokens or random.random() < c.dense_share, lr])
+        stop, dense, lr = agree([now > a.seconds - reserve and local_step > 0, state["step"] < c.dense_steps or random.random() < c.dense_share, lr])
         if stop:
             break
         marks.clear()
@@ -294,7 +294,7 @@ def main():
     if a.profile and first:
         n = max(1, local_step - 6)
         log("ms a step:", {k: round(1000 * v / n, 1) for k, v in spent.items()}, "sum", round(1000 * sum(spent.values()) / n, 1))
-    state["seconds"] += time.time() - START
+    state["seconds"] += world * (time.time() - START)
     for w in workers:
         w.terminate()
     if first:
