@@ -43,6 +43,10 @@ def open_model(folder, device, half):
     return m.to(device).eval().requires_grad_(False)
 
 
+class Context:
+    """What encode() keeps of segments: keys, values and landmarks of each global layer, where each block starts"""
+
+
 class Seen:
     """What a question's <a> saw: Runner.forward()"""
 
