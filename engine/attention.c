@@ -416,7 +416,8 @@ float sx_question_margin(const sx_question *q)
             continue;
         if (!t->config.has_null_scores || s->n < 1)
             return INFINITY;
-        sum += layer->temperature * (s->score[0] - t->config.null_score[layer->global]);
+        sum += t->config.rank_weight[layer->global] * layer->temperature *
+               (s->score[0] - t->config.null_score[layer->global]);
     }
     return sum;
 }

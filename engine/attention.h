@@ -28,9 +28,9 @@ const sx_selection *sx_question_selection(const sx_question *question, int globa
 /* How the last token scores any block: the sum over the global layers of rank_weight * exp(it) *
  * dot(query, landmark). */
 float sx_question_score(const sx_question *question, uint32_t block);
-/* The sum over the global layers of exp(it) * (best score - null_score): below 0, "nothing here
- * answers this" scored above every block. +INFINITY where the model has no null scores or nothing
- * was selected. */
+/* The sum over the global layers of rank_weight * exp(it) * (best score - null_score): below 0,
+ * "nothing here answers this" scored above every block. +INFINITY where the model has no null
+ * scores or nothing was selected. */
 float sx_question_margin(const sx_question *question);
 
 #endif

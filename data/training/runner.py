@@ -137,7 +137,7 @@ class Runner:
         """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context). joined: for
         each prompt, blocks that all its tokens select beside their own choice (sparse).
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
-        best score - null score); Seen.blocks [n, layers * K]: all of them, some twice; Seen.rank: their weighted sum over the layers"""
+        weighted (best score - null score)); Seen.blocks [n, layers * K]: all of them, some twice; Seen.rank: their weighted sum over the layers"""
         m, c = self.m, self.c
         n, Lq, G = len(prompts), max(map(len, prompts)), c.heads // c.kv
         NB = min(upto or s.blocks, s.blocks)
@@ -206,7 +206,7 @@ class Runner:
                     o, mass = (num / den).to(v.dtype), torch.zeros(n, K, device=self.device)
                 t = l.it.exp()
                 at_a = score.view(n, Lq, -1)[ar, a]
-                seen.layers.append((block.view(n, Lq, -1)[ar, a], at_a * t, mass, (at_a[:, 0] - m.null[gi]) * t))
+                seen.layers.append((block.view(n, Lq, -1)[ar, a], at_a * t, mass, (at_a[:, 0] - m.null[gi]) * t * m.joint[gi]))
                 asked.append((iq[ar, a], LM, t * m.joint[gi]))
                 gi += 1
             x = x + l.wo(o.transpose(1, 2).reshape(n, Lq, -1).to(l.wo.weight.dtype if self.gpu else x.dtype))

@@ -224,6 +224,11 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
         SX_CHECK(off < (exact ? 1e-4 : 3e-2));
         for (int g = 0; g < (int)c->n_global; g++)
             check_selection(f, i, g, sx_question_selection(question, g), exact);
+        snprintf(name, sizeof name, "q%d.margin", i);
+        float *margin = fixture_tensor(f, name, &n_logits);
+        SX_CHECK(n_logits == 1 &&
+                 fabsf(sx_question_margin(question) - margin[0]) < (exact ? 1e-3f : 1.0f));
+        free(margin);
         while (n < MAX_ANSWER) {
             const float *x = sx_question_logits(question);
             uint32_t best = 0;
