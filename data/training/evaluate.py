@@ -160,7 +160,7 @@ def shown_order(r, seen, i, proposed, weight, question):
         k = k if k >= 0 else -1 - blocks[0]
         found[k] = max(found.get(k, 0.0), score)
     named = {k: k >= 0 and outright(question, r.defs[k]["name"]) for k in rank}
-    return sorted(rank, key=lambda k: (not named[k], -(math.log(max(rank[k], 1e-9)) + weight * found.get(k, 0.0))))
+    return sorted(rank, key=lambda k: (not named[k], -(math.log(max(rank[k], 1e-5)) + weight * found.get(k, 0.0))))
 
 
 def retrieve(run, s, rows, upto, n, r=None, size=32):
