@@ -16,8 +16,9 @@
  * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses,
  *    its words the score of the find that is this definition (of a span without one: touches it).
  * 4. Order: definitions that the question names outright come first; then higher log(rank) +
- *    lexical_weight * words, higher mass, the order of the tree. The weight comes with the model,
- *    fitted on repositories that it was not trained on. A question names a definition outright if
+ *    lexical_weight * words, higher mass, the order of the tree. A rank below 1e-5 counts as that:
+ *    so small, it orders nothing. The weight comes with the model, fitted on repositories that it
+ *    was not trained on. A question names a definition outright if
  *    it holds its name as a whole word and that word is clearly a name: quoted with ` or ',
  *    followed by "(", or with an underscore, a digit or a capital inside. "How do I open a list?"
  *    names nothing outright and lets a word decide only between equals; `open` does name. Only what

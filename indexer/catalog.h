@@ -10,7 +10,7 @@
 
 #include <sqlite3.h>
 
-#define SX_CATALOG_VERSION        2
+#define SX_CATALOG_VERSION        3
 #define SX_CATALOG_APPLICATION_ID 0x53707258 /* "SprX" */
 #define SX_CATALOG_KEPT_COMMITS   32         /* lists of files; what is derived from blobs stays */
 

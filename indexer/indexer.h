@@ -258,14 +258,17 @@ void sx_words_free(sx_words *words); /* NULL is fine */
 /* The units that hold the question's words, best first, equals in tree order: how many, at most
  * `most` (hits: room for those), or -ENOMEM. Scores are BM25F over the units of the commit, a blob
  * at two paths counted twice: the sum over the question's terms, without those that say nothing
- * unless it has no others, of idf * tf / (1.5 + tf), over the sum of the idf of those that some
- * unit holds
+ * unless it has no others, of weight * tf / (1.5 + tf), over the sum of the weights of those that
+ * some unit holds
  *
- *   idf = ln(1 + (N - df + 0.5) / (df + 0.5))
- *   tf = head + body / (0.25 + 0.75 * length / mean length) + (the path holds it ? 0.5 : 0)
+ *   weight = ln(1 + (N - df + 0.5) / (df + 0.5)) + what associations.h says, at least 0.05
+ *   tf = head + body / (0.15 + 0.85 * length / mean length) + (the path holds it ? 1 : 0)
  *
- * with df of the N units holding the term in head, body or path. A question of more than 64 terms
- * is cut to its first 64. */
+ * with df of the N units holding the term in head, body or path. tf and df are of the term itself
+ * and, each times its strength, of the terms associated with it (number: num, count) that the
+ * question does not hold. That counts in full for functions; for other definitions 0.7 and for
+ * lines 0.5 of it, unless the question has a word for that sort (words.c). A question is cut to its
+ * first 64 terms, and of the associated ones the strongest are taken that 64 leave room for. */
 int sx_words_find(const sx_words *words, const char *question, sx_word_hit *hits, size_t most,
                   char *err, size_t errlen);
 

@@ -172,7 +172,7 @@ void sx_pack_unit(sx_bytes *out, const sx_unit *unit, const sx_word *words, uint
 
     sx_bytes_put_varint(out, unit->start_byte - before);
     sx_bytes_put_varint(out, unit->end_byte - unit->start_byte);
-    sx_bytes_put_varint(out, unit->length);
+    sx_bytes_put_varint(out, 4 * (uint64_t)unit->length + unit->sort);
     sx_bytes_put_varint(out, unit->n_words);
     for (uint32_t i = 0; i < unit->n_words; i++) {
         const sx_word *word = &words[i];
@@ -203,16 +203,20 @@ static int unpack_word(sx_word *word, uint32_t before, const uint8_t *from, size
 int sx_unpack_unit(sx_unit *unit, sx_word *words, int64_t size, const uint8_t *from, size_t n_from,
                    size_t *at)
 {
+    uint64_t length;
+
     if (*at == n_from)
         return 0;
     if (get_u32(&unit->start_byte, unit->start_byte, from, n_from, at) < 0 ||
         get_u32(&unit->end_byte, unit->start_byte, from, n_from, at) < 0 ||
-        get_u32(&unit->length, 0, from, n_from, at) < 0 ||
+        get_varint(&length, from, n_from, at) < 0 || length / 4 > UINT32_MAX ||
         get_u32(&unit->n_words, 0, from, n_from, at) < 0)
         return -EBADMSG;
     if (unit->start_byte >= unit->end_byte || unit->end_byte > size || unit->n_words == 0 ||
         unit->n_words > SX_UNIT_WORDS)
         return -EBADMSG;
+    unit->length = (uint32_t)(length / 4);
+    unit->sort = length % 4;
     for (uint32_t i = 0; i < unit->n_words; i++)
         if (unpack_word(&words[i], i ? words[i - 1].hash : 0, from, n_from, at) < 0 ||
             (i > 0 && words[i].hash == words[i - 1].hash))

@@ -8,7 +8,7 @@
  *             varint definition + 1
  *   files     per file: varint of the zigzag difference to the id before
  *   units     per unit: varint bytes since the start of the one before, varint bytes,
- *             varint length, varint words; then
+ *             varint 4 * length + sort, varint words; then
  *             per word, by hash: varint since the hash before (the first: since 0),
  *             varint 2 * body, and 1 more if a varint head follows
  *
@@ -29,9 +29,16 @@ void sx_bytes_put(sx_bytes *bytes, const void *from, size_t n);
 void sx_bytes_put_varint(sx_bytes *bytes, uint64_t value);
 
 /* A part of a file that is found by its words: a definition's own text, or lines outside of any. */
+typedef enum sx_unit_sort {
+    SX_UNIT_LINES,
+    SX_UNIT_FUNCTION,
+    SX_UNIT_TYPE,  /* or another definition that holds definitions: a module, a namespace */
+    SX_UNIT_VALUE, /* constant, variable, property, macro */
+} sx_unit_sort;
 typedef struct sx_unit {
     uint32_t start_byte, end_byte;
     uint32_t length; /* terms of its body, repetitions counted */
+    uint32_t sort;
     uint32_t n_words;
 } sx_unit;
 typedef struct sx_word { /* a term of a unit; units.h says what the two numbers count */

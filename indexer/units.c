@@ -10,7 +10,8 @@
 
 enum {
     UNIT_LINES = 40,
-    NAME_WEIGHT = 6,
+    NAME_WEIGHT = 8,
+    SIGNATURE_WEIGHT = 2,
     SCOPE_DEPTH = 64,
     SLOTS = 2 * SX_UNIT_WORDS,
 };
@@ -68,9 +69,9 @@ static int by_number(uint64_t a, uint64_t b)
 
 /* ---- one unit ------------------------------------------------------------------------------- */
 
-static void unit_begin(maker *m, uint32_t start, uint32_t end)
+static void unit_begin(maker *m, uint32_t start, uint32_t end, sx_unit_sort sort)
 {
-    m->unit = (sx_unit){.start_byte = start, .end_byte = end};
+    m->unit = (sx_unit){.start_byte = start, .end_byte = end, .sort = sort};
 }
 
 static int word_by_hash(const void *a, const void *b)
@@ -120,10 +121,10 @@ static void add_term(maker *m, uint32_t hash, uint32_t at, unsigned head)
     bool is_new = !m->slots[slot].head && !m->slots[slot].body;
 
     if (is_new && m->unit.n_words == SX_UNIT_WORDS) {
-        uint32_t start = m->unit.start_byte, end = m->unit.end_byte;
+        uint32_t start = m->unit.start_byte, end = m->unit.end_byte, sort = m->unit.sort;
 
         unit_end(m);
-        unit_begin(m, at > start && at < end ? at : start, end);
+        unit_begin(m, at > start && at < end ? at : start, end, sort);
         slot = slot_of(m, hash);
     }
     if (is_new) {
@@ -146,6 +147,18 @@ static void add_text(maker *m, uint32_t start, uint32_t end, unsigned head)
 }
 
 /* ---- definitions ---------------------------------------------------------------------------- */
+
+static sx_unit_sort sort_of(const char *kind)
+{
+    static const char *const values[] = {"constant", "variable", "property", "macro"};
+
+    if (strcmp(kind, "function") == 0 || strcmp(kind, "method") == 0)
+        return SX_UNIT_FUNCTION;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (strcmp(kind, values[i]) == 0)
+            return SX_UNIT_VALUE;
+    return SX_UNIT_TYPE;
+}
 
 /* Names of what is around: of text that belongs to others, so there is an end to it. */
 static void add_scope(maker *m, uint32_t start, uint32_t end)
@@ -183,7 +196,7 @@ static void add_own_text(maker *m, const sx_definition *d, const range *own)
         for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
             if (marks[i] > at && marks[i] < next)
                 next = marks[i];
-        add_text(m, at, next, in_doc + in_signature);
+        add_text(m, at, next, in_doc + SIGNATURE_WEIGHT * in_signature);
     }
 }
 
@@ -256,7 +269,7 @@ static void add_lines(maker *m, uint32_t at, uint32_t end)
         }
         for (to = at; to > start && is_blank(m->bytes[to - 1]);)
             to--;
-        unit_begin(m, start, to);
+        unit_begin(m, start, to, SX_UNIT_LINES);
         add_text(m, start, to, 0);
         unit_end(m);
     }
@@ -297,7 +310,7 @@ int sx_units_pack(sx_bytes *out, const uint8_t *bytes, size_t n, const sx_parse 
     for (size_t i = 0; i < n_definitions; i++) {
         const sx_definition *d = &parse->definitions[i];
 
-        unit_begin(m, d->start_byte, d->end_byte);
+        unit_begin(m, d->start_byte, d->end_byte, sort_of(d->kind));
         add_name_and_scope(m, d);
         for (; at < m->n_own && m->own[at].owner == i; at++)
             add_own_text(m, d, &m->own[at]);

@@ -7,12 +7,13 @@
  *
  * and has words, or it is none. Of each term it holds
  *
- *   head   6 for each time in the name, 1 in the signature, 1 in the doc comment, 1 in the names of
+ *   head   8 for each time in the name, 2 in the signature, 1 in the doc comment, 1 in the names of
  *          the definitions around it
  *   body   1 for each time in the rest
  *
- * both at most 255. A unit that is full (SX_UNIT_WORDS) is continued in another. In all, words cost
- * no more than the text and as much again of names of definitions around.
+ * both at most 255, and of itself what sort of text it is (pack.h). A unit that is full
+ * (SX_UNIT_WORDS) is continued in another. In all, words cost no more than the text and as much
+ * again of names of definitions around.
  *
  * Knows no git, no SQL, no trees. */
 #ifndef SX_UNITS_H

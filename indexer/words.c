@@ -4,6 +4,7 @@
  * once, past a filter that few of them pass, and notes for each unit which of its terms it holds;
  * from that come the statistics, and only the units that can be among the best are looked at
  * again. */
+#include "indexer/associations.h"
 #include "indexer/index_private.h"
 #include "indexer/pack.h"
 #include "indexer/report.h"
@@ -16,12 +17,23 @@
 #include <string.h>
 
 enum {
-    MOST_TERMS = 64,  /* of a question: bits of a mask */
+    MOST_TERMS = 64,  /* of a question, with what they are associated with: bits of a mask */
     FILTER_BITS = 16, /* of a hash, that say where in the filter */
 };
+#define LEAST_WEIGHT 0.05 /* of a term, whatever the table takes off */
+
+/* What units of a sort count, by sx_unit_sort. People ask for what is done, so for functions; other
+ * definitions repeat the words of what they hold or are used by. Chosen on packages that nothing is
+ * trained on (data/training/LOG.md): lines outside of definitions answer none of their questions.
+ */
+static const float sort_factor[] = {0.5f, 1, 0.7f, 0.7f};
+/* Questions with such a word ask for that sort, which then counts in full. */
+static const char *const sort_words[] = {"", "",
+                                         "class struct structure union enum trait interface",
+                                         "constant variable macro property field"};
 
 typedef struct unit {
-    uint32_t start_byte, end_byte, length;
+    uint32_t start_byte, end_byte, length, sort;
     uint32_t first_word; /* up to the next unit's */
 } unit;
 
@@ -193,7 +205,7 @@ static int add_units(sx_words *w, sx_word *words, const uint8_t *packed, size_t 
         if (!grow((void **)&w->units, &w->cap_units, w->n_units + 2, sizeof *w->units) ||
             !grow_words(w, w->n_words + one.n_words))
             return -ENOMEM;
-        w->units[w->n_units++] = (unit){one.start_byte, one.end_byte, one.length,
+        w->units[w->n_units++] = (unit){one.start_byte, one.end_byte, one.length, one.sort,
                                         (uint32_t)w->n_words};
         for (uint32_t i = 0; i < one.n_words; i++, w->n_words++) {
             w->hashes[w->n_words] = words[i].hash;
@@ -295,10 +307,17 @@ out:
 /* ---- the question --------------------------------------------------------------------------- */
 
 typedef struct question {
-    uint32_t terms[MOST_TERMS]; /* hashes */
-    size_t n_terms;
+    uint32_t terms[MOST_TERMS]; /* hashes: its own, then those that are only associated with them */
+    size_t n_terms, n_own;
     uint64_t df[MOST_TERMS];
-    double idf[MOST_TERMS];
+
+    /* of its own */
+    float told[MOST_TERMS]; /* what the table adds to the idf */
+    double weight[MOST_TERMS];
+    uint64_t group[MOST_TERMS];             /* itself and what is associated with it */
+    float strength[MOST_TERMS][MOST_TERMS]; /* of each in the group */
+
+    float factor[sizeof sort_factor / sizeof *sort_factor];
     uint64_t filter[(1u << FILTER_BITS) / 64];
 } question;
 
@@ -310,16 +329,83 @@ static bool is_among(const uint32_t *hashes, size_t n, uint32_t hash)
     return false;
 }
 
+typedef struct tie { /* an association of one of the question's terms */
+    sx_association other;
+    size_t own, order;
+} tie;
+
+static int strongest_first(const void *pa, const void *pb)
+{
+    const tie *a = pa, *b = pb;
+
+    if (a->other.strength != b->other.strength)
+        return a->other.strength > b->other.strength ? -1 : 1;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+/* What is associated with the question's terms becomes terms too, as far as there is room. What it
+ * asks for itself stands for nothing else. */
+static void add_ties(question *q, tie *ties, size_t n)
+{
+    if (n)
+        qsort(ties, n, sizeof *ties, strongest_first);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t hash = ties[i].other.hash;
+        size_t k = 0;
+
+        while (k < q->n_terms && q->terms[k] != hash)
+            k++;
+        if (k < q->n_own || k == MOST_TERMS)
+            continue;
+        if (k == q->n_terms)
+            q->terms[q->n_terms++] = hash;
+        q->group[ties[i].own] |= (uint64_t)1 << k;
+        q->strength[ties[i].own][k] = ties[i].other.strength;
+    }
+}
+
 /* The terms of the text, each once; without those that say nothing if `telling`. */
 static void take_terms(question *q, const char *text, bool telling)
 {
     sx_terms terms = {.bytes = (const uint8_t *)text, .n = strlen(text)};
+    tie ties[MOST_TERMS * SX_ASSOCIATIONS];
     uint32_t stop[SX_STOP_TERMS];
-    size_t n_stop = telling ? sx_stop_terms(stop) : 0;
+    size_t n_stop = telling ? sx_stop_terms(stop) : 0, n_ties = 0;
 
-    while (q->n_terms < MOST_TERMS && sx_terms_next(&terms))
-        if (!is_among(stop, n_stop, terms.hash) && !is_among(q->terms, q->n_terms, terms.hash))
-            q->terms[q->n_terms++] = terms.hash;
+    while (q->n_own < MOST_TERMS && sx_terms_next(&terms)) {
+        sx_association others[SX_ASSOCIATIONS];
+        size_t k = q->n_own, n = 0;
+
+        if (is_among(stop, n_stop, terms.hash) || is_among(q->terms, k, terms.hash))
+            continue;
+        q->terms[k] = terms.hash;
+        q->group[k] = (uint64_t)1 << k;
+        q->strength[k][k] = 1;
+        if (!terms.whole)
+            n = sx_associations_of(terms.term, terms.n_term, others, &q->told[k]);
+        for (size_t i = 0; i < n; i++, n_ties++)
+            ties[n_ties] = (tie){others[i], k, n_ties};
+        q->n_terms = ++q->n_own;
+    }
+    add_ties(q, ties, n_ties);
+}
+
+/* What sorts of units count. */
+static void take_factors(question *q, const char *text)
+{
+    for (size_t sort = 0; sort < sizeof sort_factor / sizeof *sort_factor; sort++) {
+        sx_terms wanted = {.bytes = (const uint8_t *)sort_words[sort],
+                           .n = strlen(sort_words[sort])};
+
+        q->factor[sort] = sort_factor[sort];
+        while (sx_terms_next(&wanted)) {
+            sx_terms asked = {.bytes = (const uint8_t *)text, .n = strlen(text)};
+
+            while (sx_terms_next(&asked))
+                if (asked.hash == wanted.hash)
+                    q->factor[sort] = 1;
+        }
+    }
 }
 
 static void make_filter(question *q)
@@ -339,9 +425,13 @@ static uint64_t mask_of(const question *q, const uint32_t *hashes, size_t n)
     for (size_t i = 0; i < n; i++) {
         uint32_t at = hashes[i] >> (32 - FILTER_BITS);
 
-        if (q->filter[at / 64] >> at % 64 & 1)
-            for (size_t k = 0; k < q->n_terms; k++)
-                mask |= (uint64_t)(q->terms[k] == hashes[i]) << k;
+        if (!(q->filter[at / 64] >> at % 64 & 1))
+            continue;
+        for (size_t k = 0; k < q->n_terms; k++)
+            if (q->terms[k] == hashes[i]) {
+                mask |= (uint64_t)1 << k;
+                break; /* no term is there twice */
+            }
     }
     return mask;
 }
@@ -421,8 +511,8 @@ static double most_possible(const question *q, uint64_t mask)
 {
     double sum = 0;
 
-    for (; mask; mask &= mask - 1)
-        sum += q->idf[__builtin_ctzll(mask)];
+    for (size_t k = 0; k < q->n_own; k++)
+        sum += mask & q->group[k] ? q->weight[k] : 0;
     return sum;
 }
 
@@ -430,20 +520,46 @@ static double most_possible(const question *q, uint64_t mask)
 static float score_of(const sx_words *w, const question *q, size_t unit, uint64_t mask,
                       uint64_t path)
 {
-    double norm = 0.25 + 0.75 * w->units[unit].length / w->mean, score = 0;
+    double norm = 0.15 + 0.85 * w->units[unit].length / w->mean, score = 0, times[MOST_TERMS];
 
     for (uint64_t all = mask | path; all; all &= all - 1) {
         int k = __builtin_ctzll(all);
-        double tf = path >> k & 1 ? 0.5 : 0;
 
+        times[k] = path >> k & 1;
         if (mask >> k & 1) {
             size_t word = word_of(w, unit, q->terms[k]);
 
-            tf += w->heads[word] + w->bodies[word] / norm;
+            times[k] += w->heads[word] + w->bodies[word] / norm;
         }
-        score += q->idf[k] * tf / (1.5 + tf);
     }
-    return (float)score;
+    for (size_t own = 0; own < q->n_own; own++) {
+        double tf = 0;
+
+        for (uint64_t all = (mask | path) & q->group[own]; all; all &= all - 1) {
+            int k = __builtin_ctzll(all);
+
+            tf += q->strength[own][k] * times[k];
+        }
+        score += q->weight[own] * tf / (1.5 + tf);
+    }
+    return (float)(score * q->factor[w->units[unit].sort]);
+}
+
+/* From df. A term that is there only by what is associated with it is as rare as that. */
+static void take_weights(const sx_words *w, question *q)
+{
+    for (size_t own = 0; own < q->n_own; own++) {
+        double df = 0, weight;
+
+        for (uint64_t all = q->group[own]; all; all &= all - 1) {
+            int k = __builtin_ctzll(all);
+
+            df += q->strength[own][k] * (double)q->df[k];
+        }
+        df = fmin(df, (double)w->n);
+        weight = log(1 + ((double)w->n - df + 0.5) / (df + 0.5)) + q->told[own];
+        q->weight[own] = df > 0 ? fmax(weight, LEAST_WEIGHT) : 0;
+    }
 }
 
 /* masks: room for a mask for every unit and, behind those, for every file. */
@@ -463,15 +579,16 @@ static void find(const sx_words *w, question *q, uint64_t *masks, best *best)
             for (uint64_t mask = masks[k] | path_masks[i]; mask; mask &= mask - 1)
                 q->df[__builtin_ctzll(mask)]++;
     }
-    for (size_t k = 0; k < q->n_terms; k++)
-        q->idf[k] = log(1 + ((double)(w->n - q->df[k]) + 0.5) / ((double)q->df[k] + 0.5));
+    take_weights(w, q);
     for (size_t i = 0; i < w->n_files; i++) {
         const blob *b = &w->blobs[w->files[i].blob];
 
         for (size_t k = b->first_unit; k < b[1].first_unit; k++) {
             uint64_t mask = masks[k] | path_masks[i];
+            float factor = q->factor[w->units[k].sort];
 
-            if (mask && (best->n < best->most || most_possible(q, mask) > best->at[0].score))
+            if (mask &&
+                (best->n < best->most || most_possible(q, mask) * factor > best->at[0].score))
                 offer(best, (found){score_of(w, q, k, masks[k], path_masks[i]), i, k});
         }
     }
@@ -495,14 +612,15 @@ int sx_words_find(const sx_words *words, const char *question_text, sx_word_hit 
     take_terms(q, question_text, true);
     if (q->n_terms == 0)
         take_terms(q, question_text, false);
+    take_factors(q, question_text);
     if (q->n_terms == 0 || best.most == 0)
         goto out;
     make_filter(q);
     find(words, q, masks, &best);
     rc = (int)best.n;
     double most_of_all = 0; /* of the terms that there are */
-    for (size_t k = 0; k < q->n_terms; k++)
-        most_of_all += q->df[k] > 0 ? q->idf[k] : 0;
+    for (size_t k = 0; k < q->n_own; k++)
+        most_of_all += q->weight[k];
     while (best.n > 0) { /* the worst to the end */
         const found one = best.at[0];
 

@@ -156,12 +156,11 @@ def shown_order(r, seen, i, proposed, weight, question):
     total = math.log(sum(math.exp(v - top) for v in by.values())) + top
     for b, v in by.items():
         rank[int(r.owner[b]) if r.owner[b] >= 0 else -1 - b] += math.exp(v - total)
-    most = r.words.most(question)
     for k, blocks, score in proposed:
         k = k if k >= 0 else -1 - blocks[0]
-        found[k] = max(found.get(k, 0.0), score / most)
+        found[k] = max(found.get(k, 0.0), score)
     named = {k: k >= 0 and outright(question, r.defs[k]["name"]) for k in rank}
-    return sorted(rank, key=lambda k: (not named[k], -(math.log(max(rank[k], 1e-9)) + weight * found.get(k, 0.0))))
+    return sorted(rank, key=lambda k: (not named[k], -(math.log(max(rank[k], 1e-5)) + weight * found.get(k, 0.0))))
 
 
 def retrieve(run, s, rows, upto, n, r=None, size=32):

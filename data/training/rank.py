@@ -12,6 +12,7 @@ from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start
 
 KINDS = ("named", "meaning", "asked", "words")
 EACH = 120                       # questions of a kind and package
+LEAST_RANK = 1e-5                # app/ranking.c
 
 
 def prepare(records, rng):
@@ -63,7 +64,7 @@ def ask(sparsex, dev, work, out, *names):
 
 
 def score(row, weight):
-    return math.log(max(row[0], 1e-9)) + weight * row[1]
+    return math.log(max(row[0], LEAST_RANK)) + weight * row[1]
 
 
 def fit(path, config=None):

@@ -1,13 +1,18 @@
 """The lexical channel, as indexer/words.c has it: the words of a repository's units, and BM25F over them (Robertson, Zaragoza and
-Taylor 2004). A unit is a definition's own text without the definitions inside it, or 40 lines outside of all definitions.
+Taylor 2004), with a table of what the words of questions are called in code (associate.py). A unit is a definition's own text
+without the definitions inside it, or 40 lines outside of all definitions.
 Standard library only; test_training.py holds the expectations that the C test has too."""
-import collections, math, re
+import collections, math, os, re
 import questions as Qs
-from units import DOC0, DOC1, END, HEAD, NAME0, NAME1, PARENT, START
+from units import DOC0, DOC1, END, HEAD, KIND, NAME0, NAME1, PARENT, START
 
 RUN = re.compile(rb"[A-Za-z0-9_\x80-\xff]+")
 PIECE = re.compile(rb"[A-Z]+(?=[A-Z][a-z\x80-\xff])|[A-Z]?[a-z\x80-\xff]+|[A-Z]+|[0-9]+")
-NAME, PATH, K1, B, LINES = 6, 0.5, 1.5, 0.75, 40
+NAME, SIGNATURE, PATH, K1, B, FLOOR, LINES = 8, 2, 1, 1.5, 0.85, 0.05, 40
+MOST_TERMS, TABLE = 64, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "associations.txt")
+LINES_SORT, FUNCTION, TYPE, VALUE = range(4)           # of units; what each counts, and the words that ask for it
+FACTORS = (0.5, 1, 0.7, 0.7)
+SORT_WORDS = ("", "", "class struct structure union enum trait interface", "constant variable macro property field")
 STOP = Qs.STOP_WORDS | set("where what which how why who when there here code function method class find".split())
 
 
@@ -45,6 +50,21 @@ def terms(data):
 
 
 STOP_TERMS = {stem(w.encode()) for w in STOP}
+SORT_TERMS = [set(terms(row.encode())) for row in SORT_WORDS]
+
+
+def sort_of(kind):
+    return FUNCTION if kind in ("function", "method") else VALUE if kind in ("constant", "variable", "property", "macro") else TYPE
+
+
+def associations(path=TABLE):
+    """-> {term: (what to add to its idf, [(term that stands for it in code, strength)])}"""
+    out = {}
+    with open(path, "rb") as f:
+        for line in f:
+            row = line.split()
+            out[row[0]] = int(row[1]) / 100, [(t, int(s) / 100) for t, s in zip(row[2::2], row[3::2])]
+    return out
 
 
 def units(f, gone=()):
@@ -72,7 +92,7 @@ def units(f, gone=()):
             head[t] += NAME
         signature = max(d[START], d[HEAD])
         for t in terms(data[d[START]:signature]):
-            head[t] += 1
+            head[t] += SIGNATURE
         if d[DOC1] > d[DOC0] and i not in gone:
             for t in terms(data[d[DOC0]:d[DOC1]]):
                 head[t] += 1
@@ -97,13 +117,15 @@ def units(f, gone=()):
 class Words:
     """The units of some files, to be searched. self.units: (file number, start, end, definition)"""
 
-    def __init__(self, files, gone=None):
+    def __init__(self, files, gone=None, table=None):
         """gone: {number of the file: definitions whose comment was taken out}"""
-        self.units, self.places, length, rows = [], collections.defaultdict(list), [], []
+        self.units, self.places, self.sorts, length, rows = [], collections.defaultdict(list), [], [], []
+        self.table = associations() if table is None else table
         for n, f in enumerate(files):
             path = set(terms(f.path.encode()))
             for start, end, i, head, body in units(f, (gone or {}).get(n, ())):
                 self.units.append((n, start, end, i))
+                self.sorts.append(sort_of(f.defs[i][KIND]) if i >= 0 else LINES_SORT)
                 rows.append((head, body, path))
                 length.append(len(body))
         mean = max(1.0, sum(length) / max(1, len(length)))
@@ -117,19 +139,34 @@ class Words:
                 self.places[t].append((u, w))
 
     def asked(self, question):
-        """-> [(term, idf)]"""
+        """-> [(weight, {term: strength})]: each term with what is associated with it"""
         found = list(dict.fromkeys(terms(question.encode())))
-        n = len(self.units)
-        return [(t, math.log(1 + (n - len(self.places.get(t, ())) + 0.5) / (len(self.places.get(t, ())) + 0.5))) for t in [t for t in found if t not in STOP_TERMS] or found]
-
-    def most(self, question):
-        """No unit scores higher"""
-        return max(1e-6, sum(idf for t, idf in self.asked(question) if t in self.places))
+        own = ([t for t in found if t not in STOP_TERMS] or found)[:MOST_TERMS]
+        groups, room = [{t: 1.0} for t in own], MOST_TERMS - len(own)
+        ties = [(-s, k, other) for k, t in enumerate(own) for other, s in self.table.get(t, (0, ()))[1]]
+        taken = set()
+        for s, k, other in sorted(ties, key=lambda x: x[:2]):
+            if other not in own and (other in taken or len(taken) < room):
+                taken.add(other)
+                groups[k][other] = -s
+        out, n = [], len(self.units)
+        for t, group in zip(own, groups):
+            df = min(n, sum(s * len(self.places.get(other, ())) for other, s in group.items()))
+            out.append((max(FLOOR, math.log(1 + (n - df + 0.5) / (df + 0.5)) + self.table.get(t, (0, ()))[0]) if df > 0 else 0.0, group))
+        return out
 
     def find(self, question, most):
-        """-> [(unit, score)], best first"""
-        score = collections.Counter()
-        for t, idf in self.asked(question):
-            for u, w in self.places.get(t, ()):
-                score[u] += idf * w / (K1 + w)
-        return sorted(score.items(), key=lambda x: (-x[1], x[0]))[:most]
+        """-> [(unit, score from 0 to 1)], best first"""
+        score, asked = collections.Counter(), self.asked(question)
+        said = set(terms(question.encode()))
+        factor = [1 if said & SORT_TERMS[k] else FACTORS[k] for k in range(len(FACTORS))]
+        for weight, group in asked:
+            tf = collections.Counter()
+            for t, s in group.items():
+                for u, w in self.places.get(t, ()):
+                    tf[u] += s * w
+            for u, w in tf.items():
+                score[u] += weight * w / (K1 + w)
+        total = sum(weight for weight, _ in asked)
+        out = [(u, s * factor[self.sorts[u]] / total) for u, s in score.items()]
+        return sorted(out, key=lambda x: (-x[1], x[0]))[:most]

@@ -110,6 +110,12 @@ static void test_words(void)
     SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 2 && s[1].definition == 1);
     in.lexical_weight = 0;
     SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 1);
+    /* what landmarks hardly saw, they do not order */
+    const sx_rank_block faint[] = {{0, 200, 300, 5e-6f, 0, false}, {0, 300, 390, 1e-9f, 0, false}};
+    in.blocks = faint;
+    in.n_blocks = 2;
+    in.lexical_weight = 1;
+    SX_CHECK(sx_rank_spans(s, &in) == 2 && s[0].definition == 2 && s[1].definition == 1);
     /* a test that holds the words gives way, unless tests are asked for */
     sx_rank_block twin[] = {{0, 200, 300, 0.5f, 0, true}, {0, 300, 390, 0.1f, 0, false}};
     in.blocks = twin;

@@ -1,5 +1,6 @@
 /* words_test.c: terms and stems, the units of a file, packing, and what a question's words find in
  * an index. */
+#include "indexer/associations.h"
 #include "indexer/definitions.h"
 #include "indexer/pack.h"
 #include "indexer/terms.h"
@@ -204,22 +205,24 @@ static void test_nested(void)
 
     SX_CHECK(lies(&u, 0, text, "import", "sys") && word_in(&u, 0, "sy") == -1 &&
              word_in(&u, 0, "sys") == 1 && word_in(&u, 0, "import") == 1);
-    SX_CHECK(u.at[0].length == 2);
+    SX_CHECK(u.at[0].length == 2 && u.at[0].sort == SX_UNIT_LINES);
 
     /* the class: its comment, its head, what is its own in front of and behind the methods */
     SX_CHECK(lies(&u, 1, text, "class OuterBox", "size = count"));
-    SX_CHECK(word_in(&u, 1, "frob") == 1000 && word_in(&u, 1, "outer") == 7000);
-    SX_CHECK(word_in(&u, 1, "=outerbox") == 7000 && word_in(&u, 1, "bas") == 1000);
+    SX_CHECK(u.at[1].sort == SX_UNIT_TYPE);
+    SX_CHECK(word_in(&u, 1, "frob") == 1000 && word_in(&u, 1, "outer") == 10000);
+    SX_CHECK(word_in(&u, 1, "=outerbox") == 10000 && word_in(&u, 1, "bas") == 2000);
     SX_CHECK(word_in(&u, 1, "rotat") == -1 && word_in(&u, 1, "turn") == -1 &&
              word_in(&u, 1, "spin") == -1 && word_in(&u, 1, "deep") == -1);
 
     for (size_t i = 0; i < u.n; i++) {
         if (lies(&u, i, text, "def rotate", "angle, angle)")) {
-            SX_CHECK(word_in(&u, i, "rotat") == 7000 && word_in(&u, i, "outer") == 1000);
+            SX_CHECK(word_in(&u, i, "rotat") == 10000 && word_in(&u, i, "outer") == 1000);
+            SX_CHECK(u.at[i].sort == SX_UNIT_FUNCTION);
             SX_CHECK(word_in(&u, i, "turn") == 1000 && word_in(&u, i, "degre") == -1);
-            SX_CHECK(word_in(&u, i, "angl") == 1002 && word_in(&u, i, "spin") == 1);
+            SX_CHECK(word_in(&u, i, "angl") == 2002 && word_in(&u, i, "spin") == 1);
         } else if (lies(&u, i, text, "def deep", "return 5")) {
-            SX_CHECK(word_in(&u, i, "deep") == 7000 && word_in(&u, i, "inner") == 1000);
+            SX_CHECK(word_in(&u, i, "deep") == 10000 && word_in(&u, i, "inner") == 1000);
             SX_CHECK(word_in(&u, i, "outer") == 1000 && word_in(&u, i, "5") == 1);
             SX_CHECK(word_in(&u, i, "degre") == 1000 && word_in(&u, 1, "degre") == -1);
             SX_CHECK(u.at[i].length == 2); /* return 5 */
@@ -241,12 +244,12 @@ static void test_shared(void)
     SX_CHECK(u.n == 2);
     for (size_t i = 0; i < u.n; i++) {
         SX_CHECK(lies(&u, i, text, "int", ";"));
-        SX_CHECK(word_in(&u, i, i ? "pear" : "appl") >= 6000 ||
-                 word_in(&u, i, i ? "appl" : "pear") >= 6000);
+        SX_CHECK(word_in(&u, i, i ? "pear" : "appl") >= 8000 ||
+                 word_in(&u, i, i ? "appl" : "pear") >= 8000);
         apples += word_in(&u, i, "appl") > 0 ? word_in(&u, i, "appl") : 0;
         many += word_in(&u, i, "many") > 0 ? word_in(&u, i, "many") : 0;
     }
-    SX_CHECK(apples == 7000 && many == 1000);
+    SX_CHECK(apples == 10000 && many == 1000);
     units_free(&u);
 }
 
@@ -297,9 +300,10 @@ static void test_full(void)
     n += (size_t)sprintf(text + n, "};\n");
     u = units_of("a.c", text, n);
     SX_CHECK(u.n == 3);
-    SX_CHECK(word_in(&u, 0, "tabl") >= 6000 && word_in(&u, 1, "tabl") == -1);
+    SX_CHECK(word_in(&u, 0, "tabl") >= 8000 && word_in(&u, 1, "tabl") == -1);
     for (size_t i = 0; i < u.n; i++) {
         SX_CHECK(u.at[i].end_byte == n - 1 && u.at[i].n_words <= SX_UNIT_WORDS);
+        SX_CHECK(u.at[i].sort == SX_UNIT_VALUE);
         SX_CHECK(i == 0 || u.at[i].start_byte > u.at[i - 1].start_byte);
         words += u.at[i].n_words;
         length += u.at[i].length;
@@ -337,7 +341,9 @@ static void test_packing(void)
 {
     static const sx_word words[] = {
         {0, 1, 0}, {1, 0, 1}, {128, 255, 255}, {0x80000000u, 0, 7}, {UINT32_MAX, 6, 1}};
-    static const sx_unit units[] = {{0, 1, 0, 1}, {0, 100, 3, 4}, {50, UINT32_MAX, UINT32_MAX, 2}};
+    static const sx_unit units[] = {{0, 1, 0, SX_UNIT_FUNCTION, 1},
+                                    {0, 100, 3, SX_UNIT_LINES, 4},
+                                    {50, UINT32_MAX, UINT32_MAX, SX_UNIT_VALUE, 2}};
     sx_word found[SX_UNIT_WORDS];
     sx_bytes packed = {0};
     sx_unit unit = {0};
@@ -373,6 +379,7 @@ static void test_hostile(void)
         {"\x05\x60\x01\x01\x07\x02", 6},                          /* behind the blob */
         {"\xff\xff\xff\xff\x0f\x05\x01\x01\x07\x02", 10},         /* past 32 bits together */
         {"\x05\x05\x01\x00", 4},                                  /* no words */
+        {"\x05\x05\x80\x80\x80\x80\x40\x01\x07\x02", 10},         /* a length past 32 bits */
         {"\x05\x05\x01\x81\x20\x07\x02", 7},                      /* 4097 */
         {"\x05\x05\x01\x02\x07\x02\x00\x02", 8},                  /* a hash twice */
         {"\x05\x05\x01\x02\xff\xff\xff\xff\x0f\x02\x01\x02", 12}, /* past the last hash */
@@ -483,6 +490,11 @@ static double part(double idf, double tf)
     return idf * tf / (1.5 + tf);
 }
 
+static double norm(double length, double mean)
+{
+    return 0.15 + 0.85 * length / mean;
+}
+
 /* all: what the question's terms can score at most, the sum of their idf */
 static void check_score(const sx_words *words, const char *question, size_t i, double score,
                         double all)
@@ -506,27 +518,26 @@ static void test_scores(void)
 
     SX_CHECK(sh("rm -rf r cache && git init -q r && cd r && "
                 "printf 'zebra yak yak\n' > a.txt && printf 'zebra\n' > yak.txt && "
-                "printf 'int zebra(int q) {}\n' > b.c && printf 'oryx oryx oryx gnu\n' > c.txt && "
+                "printf 'int zebra(int q) {}\n' > b.c && printf 'oryx oryx oryx kudu\n' > c.txt && "
                 "git add . && git commit -qm 1"));
     words = load(&options, &commit);
     SX_CHECK(commit.files == 4);
-    /* in the name 6, in the signature 1 more; then the shorter text */
+    /* in the name 8, in the signature 2 more; then the shorter text, and lines count half */
     check_finds(words, "zebras", 16, "b.c:0-19;yak.txt:0-5;a.txt:0-13;");
-    check_score(words, "zebra", 0, part(idf(n, 3), 7), idf(n, 3));
-    check_score(words, "zebra", 1, part(idf(n, 3), 1 / (0.25 + 0.75 * 1 / 2)), idf(n, 3));
-    check_score(words, "zebra", 2, part(idf(n, 3), 1 / (0.25 + 0.75 * 3 / 2)), idf(n, 3));
-    /* a path counts as half a time, for df as well */
+    check_score(words, "zebra", 0, part(idf(n, 3), 10), idf(n, 3));
+    check_score(words, "zebra", 1, part(idf(n, 3), 1 / norm(1, 2)) / 2, idf(n, 3));
+    check_score(words, "zebra", 2, part(idf(n, 3), 1 / norm(3, 2)) / 2, idf(n, 3));
+    /* a path counts once, for df as well */
     check_finds(words, "yak", 16, "a.txt:0-13;yak.txt:0-5;");
-    check_score(words, "yak", 0, part(idf(n, 2), 2 / (0.25 + 0.75 * 3 / 2)), idf(n, 2));
-    check_score(words, "yak", 1, part(idf(n, 2), 0.5), idf(n, 2));
-    check_score(words, "gnu, and the oryxes", 0,
-                part(idf(n, 1), 1 / (0.25 + 0.75 * 4 / 2)) +
-                    part(idf(n, 1), 3 / (0.25 + 0.75 * 4 / 2)),
+    check_score(words, "yak", 0, part(idf(n, 2), 2 / norm(3, 2)) / 2, idf(n, 2));
+    check_score(words, "yak", 1, part(idf(n, 2), 1) / 2, idf(n, 2));
+    check_score(words, "kudu, and the oryxes", 0,
+                part(idf(n, 1), 1 / norm(4, 2)) / 2 + part(idf(n, 1), 3 / norm(4, 2)) / 2,
                 2 * idf(n, 1));
     /* a term that no unit holds says nothing of those that hold others */
-    check_score(words, "zebra okapi", 0, part(idf(n, 3), 7), idf(n, 3));
+    check_score(words, "zebra okapi", 0, part(idf(n, 3), 10), idf(n, 3));
     /* a word asked twice counts once */
-    check_score(words, "oryx Oryx", 0, part(idf(n, 1), 3 / (0.25 + 0.75 * 4 / 2)), idf(n, 1));
+    check_score(words, "oryx Oryx", 0, part(idf(n, 1), 3 / norm(4, 2)) / 2, idf(n, 1));
     check_finds(words, "Where is the code of this?", 16, "");
     check_finds(words, "", 16, "");
     check_finds(words, "?!", 16, "");
@@ -536,6 +547,67 @@ static void test_scores(void)
     check_finds(words, "zebra", 2, "b.c:0-19;yak.txt:0-5;");
     sx_words_free(words);
     sx_words_free(NULL);
+}
+
+/* Other definitions and lines give way to functions, unless the question asks for them. */
+static void test_sorts(void)
+{
+    sx_index_options options = fixture_options("r");
+    sx_commit commit;
+    sx_words *words;
+
+    SX_CHECK(sh("rm -rf r cache && git init -q r && cd r && "
+                "printf 'int zebra(void) {}\n' > 4.c && printf 'struct zebra {};\n' > 3.c && "
+                "printf '#define zebra 1\n' > 2.c && printf 'zebra\n' > 1.txt && "
+                "git add . && git commit -qm 1"));
+    words = load(&options, &commit);
+    check_finds(words, "zebra", 16, "4.c:0-18;2.c:0-15;3.c:0-16;1.txt:0-5;");
+    check_score(words, "zebra", 1, 0.7 * part(1, 10), 1);
+    check_finds(words, "which struct is a zebra", 1, "3.c:0-16;");
+    check_finds(words, "the zebra constant", 1, "2.c:0-15;");
+    sx_words_free(words);
+}
+
+/* Words are found by what else they are called in code; itself is first, and nothing counts twice.
+ */
+static void test_associations(void)
+{
+    extern const char sx_association_table[];
+    sx_index_options options = fixture_options("r");
+    sx_association others[SX_ASSOCIATIONS];
+    float weight, strength = 0;
+    sx_commit commit;
+    sx_words *words;
+    const char *line = sx_association_table, *before = NULL;
+    size_t n;
+
+    for (; *line; before = line, line = strchr(line, '\n') + 1) { /* the table is what it says */
+        size_t length = strcspn(line, " ");
+
+        SX_CHECK(!before || strncmp(before, line, strcspn(before, " ") + 1) < 0);
+        n = sx_associations_of((const uint8_t *)line, length, others, &weight);
+        SX_CHECK(fabsf(weight - strtof(line + length, NULL) / 100) < 1e-6f && fabsf(weight) < 4);
+        for (size_t i = 0; i < n; i++)
+            SX_CHECK(others[i].strength > 0 && others[i].strength <= 1 &&
+                     (i == 0 || others[i].strength <= others[i - 1].strength));
+    }
+    SX_CHECK(sx_associations_of((const uint8_t *)"zebra", 5, others, &weight) == 0 && weight == 0);
+    SX_CHECK(sx_associations_of((const uint8_t *)"", 0, others, &weight) == 0 && weight == 0);
+    SX_CHECK(sx_associations_of((const uint8_t *)"~", 1, others, &weight) == 0 && weight == 0);
+    n = sx_associations_of((const uint8_t *)"number", 6, others, &weight);
+    for (size_t i = 0; i < n; i++)
+        if (others[i].hash == sx_term_hash((const uint8_t *)"num", 3, false))
+            strength = others[i].strength;
+    SX_CHECK(strength > 0.1f);
+
+    SX_CHECK(sh("rm -rf r cache && git init -q r && cd r && "
+                "printf 'int num(int q) {}\n' > a.c && printf 'int number(int q) {}\n' > b.c && "
+                "printf 'int zebra(int q) {}\n' > c.c && git add . && git commit -qm 1"));
+    words = load(&options, &commit);
+    check_finds(words, "numbers", 16, "b.c:0-20;a.c:0-17;");
+    check_score(words, "number", 1, part(1, 10 * (double)strength), 1);
+    check_finds(words, "num", 1, "a.c:0-17;");
+    sx_words_free(words);
 }
 
 /* Words that say nothing count where there are no others; equals are in tree order; a content at
@@ -555,8 +627,8 @@ static void test_paths(void)
     SX_CHECK(commit.files == 3 && commit.skipped == 3);
     check_finds(words, "spin", 16, "x/one.py:0-29;y/one.py:0-29;");
     check_finds(words, "whirled", 1, "x/one.py:0-29;");
-    check_score(words, "spin", 0, part(idf(3, 2), 7), idf(3, 2));
-    check_score(words, "spin", 1, part(idf(3, 2), 7), idf(3, 2));
+    check_score(words, "spin", 0, part(idf(3, 2), 10), idf(3, 2));
+    check_score(words, "spin", 1, part(idf(3, 2), 10), idf(3, 2));
     check_finds(words, "one", 16, "x/one.py:0-29;y/one.py:0-29;"); /* by the path alone */
     check_finds(words, "spin what is there", 16, "x/one.py:0-29;y/one.py:0-29;");
     check_finds(words, "where to find", 16, "z.txt:0-10;");
@@ -566,7 +638,7 @@ static void test_paths(void)
     SX_CHECK(sh("cd r && git rm -q y/one.py && git commit -qm 2"));
     words = load(&options, &commit);
     check_finds(words, "spin", 16, "x/one.py:0-29;");
-    check_score(words, "spin", 0, part(idf(2, 1), 7), idf(2, 1));
+    check_score(words, "spin", 0, part(idf(2, 1), 10), idf(2, 1));
     sx_words_free(words);
 
     SX_CHECK(sh("cd r && git rm -qr . && git commit --allow-empty -qm 3"));
@@ -651,6 +723,8 @@ int main(int argc, char **argv)
     test_packing();
     test_hostile();
     test_scores();
+    test_sorts();
+    test_associations();
     test_paths();
     test_many();
     test_damaged();

@@ -1,5 +1,5 @@
 """Checks of the recipe's pure-Python parts:  python3 -m unittest discover -s data/training/tests  (numpy makes more of them run)."""
-import json, os, random, sys, tempfile, unittest
+import json, os, random, re, sys, tempfile, unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import controls, docs, heldout, questions, shards
 import collect
@@ -236,6 +236,33 @@ class Words(unittest.TestCase):
         found = b" ".join(words.terms(b"parseHTTPHeader2 (x, _foo_bar) 42 'A' IOError iOS __init__ Ring::push X509 aBC ABCd")).decode()
         self.assertEqual(found, "pars http header 2 =parsehttpheader2 foo bar =_foo_bar 42 io error =ioerror os =ios init ring push 509 =x509 bc =abc ab cd =abcd")
         self.assertEqual(b" ".join(words.terms(b"0x1F 3d_model 2nd 7 a_b")).decode(), "0 1 =0x1f 3 model =3d_model 2 nd =2nd 7 =a_b")
+
+
+    def test_functions_and_what_words_are_called_in_code_are_found(self):
+        """The same expectations as tests/indexer/words_test.c"""
+        import types
+        import words
+
+        def found(texts, question, table):
+            files = []
+            for n, (text, kind) in enumerate(texts):
+                start = text.index(b"zebra" if b"zebra" in text else b"num") if kind else 0
+                end = re.compile(rb"\w+").match(text, start).end()
+                files.append(types.SimpleNamespace(path="%d.c" % n, data=text, defs=[(0, len(text), start, end, 0, 0, text.find(b"{") if b"{" in text else len(text), kind, -1)] if kind else []))
+            w = words.Words(files, table=table)
+            return [(w.units[u][0], round(s, 6)) for u, s in w.find(question, 16)]
+        texts = ((b"zebra", None), (b"#define zebra 1", "macro"), (b"struct zebra {}", "struct"), (b"int zebra(void) {}", "function"))
+        order = found(texts, "zebra", {})
+        self.assertEqual([n for n, _ in order], [3, 1, 2, 0])
+        self.assertAlmostEqual(order[1][1], 0.7 * 10 / 11.5, 5)
+        self.assertEqual(found(texts, "which struct is a zebra", {})[0][0], 2)
+        self.assertEqual(found(texts, "the zebra constant", {})[0][0], 1)
+        texts = ((b"int num(int q) {}", "function"), (b"int number(int q) {}", "function"), (b"int zebra(int q) {}", "function"))
+        order = found(texts, "numbers", {b"number": (0.3, [(b"num", 0.5)])})
+        self.assertEqual([n for n, _ in order], [1, 0])
+        self.assertAlmostEqual(order[1][1], 5 / 6.5, 5)
+        table = words.associations()
+        self.assertIn(b"num", dict(table[b"number"][1]))
 
 
 class Ranking(unittest.TestCase):
