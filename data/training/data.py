@@ -10,7 +10,7 @@ SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task")
-SHARE = dict(named=.13, meaning=.41, explain=.06, needle=.05, callers=.04, words=.09, inner=.07, message=.06, absent=.04, task=.05)
+SHARE = dict(named=.13, meaning=.38, explain=.06, needle=.05, callers=.04, words=.09, inner=.07, message=.06, absent=.04, task=.08)
 ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1)
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
@@ -249,7 +249,7 @@ class Builder:
                  qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
         p = nseg = nb = misses = 0
         pieces, needles, used = [], [], set()
-        tasks = [list(Qs.task(rng.choice(Qs.TASKS), rng, used)) + [[]] for _ in range(4)]
+        tasks = [list(Qs.task(kind, rng, used)) + [[]] for kind in rng.sample(Qs.TASKS, 6)]
         waiting = [(t, i) for t in tasks for i in range(len(t[0]))]
         rng.shuffle(waiting)
         while p < LC - 200 and nb < NB - 60 and misses < 400:
@@ -260,18 +260,18 @@ class Builder:
             fi, s, e = self.segments[k]
             f = self.files[fi]
             ranges, gone, inner = self.removals(f, s, e)
-            insert = hides = None
-            if waiting and rng.random() < 0.55:
-                hides = waiting.pop()
-                insert = (self.tok.ids(MARKS.get(f.lang, "// ") + hides[0][0][hides[1]] + "\n"), rng.random() < 0.3)
-            elif rng.random() < 0.15:
+            lines = []                               # what is hidden here: (task, line), or a needle alone
+            mark = MARKS.get(f.lang, "// ")
+            while waiting and len(lines) < 4 and rng.random() < 0.7:
+                lines.append(waiting.pop())
+            if not lines and rng.random() < 0.15:
                 key, value = Qs.needle(rng, used)
                 used.add(key)
-                text = rng.choice(Qs.NEEDLE_TEXT).format(k=key, v=value, u=re.sub(r"\W", "_", key).upper())
-                insert = (self.tok.ids((MARKS.get(f.lang, "// ") if not text.startswith("#define") else "") + text + "\n"), rng.random() < 0.5)
+                lines.append(rng.choice(Qs.NEEDLE_TEXT).format(k=key, v=value, u=re.sub(r"\W", "_", key).upper()))
             piece = Piece(f, s, e, ranges)
-            if insert:
-                piece.hide(*insert, rng)
+            for x in lines:
+                text = x if isinstance(x, str) else x[0][0][x[1]]
+                piece.hide(self.tok.ids(("" if text.startswith("#define") else mark) + text + "\n"), rng.random() < 0.35, rng)
             piece.finish(LC - p)
             if piece.n < 16:
                 misses += 1
@@ -283,12 +283,13 @@ class Builder:
             o["T"][p:p + n], o["seg"][p:p + n], o["pos"][p:p + n], o["blk"][p:p + n] = piece.tokens, nseg, np.arange(n), nb + piece.block
             o["w"][p:p + n - 1] = 1
             o["bkey"][nb:nb + len(piece.starts), 0] = f.key
-            if piece.hidden and piece.hidden[0][1] < n:
-                place = sorted({nb + int(piece.block[t]) for t in piece.hidden[0]})
-                if hides:
-                    hides[0][4].append((hides[1], place))
-                else:
-                    needles.append((key, value, place))
+            for x, (first, last) in zip(lines, piece.hidden):
+                if last < n:
+                    place = sorted({nb + int(piece.block[first]), nb + int(piece.block[last])})
+                    if isinstance(x, str):
+                        needles.append((key, value, place))
+                    else:
+                        x[0][4].append((x[1], place))
             pieces.append((piece, nb, gone, inner))
             nb += len(piece.starts)
             p += n

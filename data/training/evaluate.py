@@ -199,28 +199,24 @@ def absent(run, s, questions, upto, size=32):
     return {"n": len(questions), "recognised": told}
 
 
-def solve(run, s, tasks, upto, how, size=16):
+def solve(run, s, tasks, upto, how, size=32):
     """Synthetic tasks -> {kind: n, share of the expected words, all words exact, right block selected}"""
-    out = {}
-    for kind in sorted({t["kind"] for t in tasks}):
-        mine = [t for t in tasks if t["kind"] == kind]
-        c = collections.Counter(n=len(mine))
-        for at in range(0, len(mine), size):
-            part = mine[at:at + size]
-            prompts = [[C.Q] + run.tok.ids(t["question"])[:96] + [C.A] for t in part]
-            if how == "sparse":
-                _, seen = run.forward(prompts, s, upto)
-                for i, t in enumerate(part):
-                    found = set(rank(seen, i)[0])
-                    need = [t["blocks"][k] for k, m in enumerate(t["matters"]) if m]
-                    c["selected"] += sum(bool(found & b) for b in need) / len(need)
-            for t, ids in zip(part, run.answer(prompts, s, 10 if max(len(t["words"]) for t in part) == 1 else 48, upto, how)):
-                text = run.tok.decode(ids)
-                hit = sum(w in text for w in t["words"]) / len(t["words"])
-                c["share"] += hit
-                c["exact"] += hit == 1
-        out[kind] = dict(c)
-    return out
+    out = collections.defaultdict(collections.Counter)
+    order = sorted(tasks, key=lambda t: (max(map(len, (x["words"] for x in tasks if x["kind"] == t["kind"]))), t["kind"]))     # answers of like length together
+    for at in range(0, len(order), size):
+        part = order[at:at + size]
+        prompts = [[C.Q] + run.tok.ids(t["question"])[:96] + [C.A] for t in part]
+        if how == "sparse":
+            _, seen = run.forward(prompts, s, upto)
+            for i, t in enumerate(part):
+                found = set(rank(seen, i)[0])
+                need = [t["blocks"][k] for k, m in enumerate(t["matters"]) if m]
+                out[t["kind"]]["selected"] += sum(bool(found & b) for b in need) / len(need)
+        for t, ids in zip(part, run.answer(prompts, s, 10 if max(len(t["words"]) for t in part) == 1 else 48, upto, how)):
+            text = run.tok.decode(ids)
+            hit = sum(w in text for w in t["words"]) / len(t["words"])
+            out[t["kind"]].update(n=1, share=hit, exact=hit == 1)
+    return {k: dict(c) for k, c in sorted(out.items())}
 
 
 class Bm25:
@@ -300,6 +296,8 @@ def main():
     ap.add_argument("--seconds", type=float, default=500)
     ap.add_argument("--contexts", type=int, default=16, help="how many small contexts")
     ap.add_argument("--no-bm25", action="store_true")
+    ap.add_argument("--no-small", action="store_true", help="without the contexts of 4 K and 16 K tokens")
+    ap.add_argument("--no-words", action="store_true", help="landmarks alone: the words of tens of millions of tokens take minutes to count")
     a = ap.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device.type == "cuda"
@@ -329,7 +327,8 @@ def main():
         if gpu:
             torch.cuda.synchronize()
         log(name, "files", len(files), "tokens", s.tokens, "blocks", s.blocks, "encoded in %.1f s" % (time.time() - t), "definitions", len(r.defs))
-        r.own()
+        if not a.no_words:
+            r.own()
         rows = r.questions(a.n, 1)
         others = [f for k, fs in repositories.items() if k != name for f in fs if not any(f.repo == g.repo for g in files)]
         rng, strange = random.Random(5), []
@@ -346,7 +345,7 @@ def main():
                 results["%s bm25 %s" % (name, kind)] = shown(c)
                 log(name, "BM25", kind, json.dumps(shown(c)))
         starts = s.start.cpu().numpy()
-        for level in SMALL:
+        for level in SMALL if not a.no_small else ():
             sums = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
             for i in range(a.contexts):
                 small = Repository(files, run.tok, level, 100 + i, needles=64, tasks=2, order_seed=100 + i)
@@ -366,7 +365,7 @@ def main():
             out = {}
             if level > 100000 or level == r.levels[-1]:
                 for kind, q in rows.items():
-                    out[kind] = shown(retrieve(run, s, q, upto, a.n, r))
+                    out[kind] = shown(retrieve(run, s, q, upto, a.n, None if a.no_words else r))
                 out["absent"] = shown(absent(run, s, strange, upto))
             for how in ("sparse", "dense"):
                 if tasks and (how == "sparse" or (how == "dense" and level <= a.dense)):
