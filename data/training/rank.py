@@ -87,7 +87,7 @@ def fit(path, config=None):
             total -= math.log(sum(math.exp(v - top) for v, x in zip(s, r["rows"]) if x[2]) / sum(math.exp(v - top) for v in s) + 1e-12)
         return total / max(1, len(which))
     able = [r for r in rows if r["kind"] != "named" and any(x[2] for x in r["rows"])]     # a name outright comes first whatever the weight
-    weights = (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200)
+    weights = (0, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200)
     best = min((loss(w, s, able), w) for w in weights for s in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0))
     print("questions", len(rows), "with the right one among the candidates", len(able), "without names; loss %.4f at weight %g" % best)
     for w in weights:
