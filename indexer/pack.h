@@ -28,13 +28,14 @@ void sx_bytes_free(sx_bytes *bytes);
 void sx_bytes_put(sx_bytes *bytes, const void *from, size_t n);
 void sx_bytes_put_varint(sx_bytes *bytes, uint64_t value);
 
-/* A part of a file that is found by its words: a definition's own text, or lines outside of any. */
 typedef enum sx_unit_sort {
     SX_UNIT_LINES,
     SX_UNIT_FUNCTION,
     SX_UNIT_TYPE,  /* or another definition that holds definitions: a module, a namespace */
     SX_UNIT_VALUE, /* constant, variable, property, macro */
 } sx_unit_sort;
+
+/* A part of a file that is found by its words: a definition's own text, or lines outside of any. */
 typedef struct sx_unit {
     uint32_t start_byte, end_byte;
     uint32_t length; /* terms of its body, repetitions counted */

@@ -26,11 +26,14 @@ enum {
  * definitions repeat the words of what they hold or are used by. Chosen on packages that nothing is
  * trained on (data/training/LOG.md): lines outside of definitions answer none of their questions.
  */
-static const float sort_factor[] = {0.5f, 1, 0.7f, 0.7f};
+static const float sort_factor[] = {
+    [SX_UNIT_LINES] = 0.5f, [SX_UNIT_FUNCTION] = 1, [SX_UNIT_TYPE] = 0.7f, [SX_UNIT_VALUE] = 0.7f};
 /* Questions with such a word ask for that sort, which then counts in full. */
-static const char *const sort_words[] = {"", "",
-                                         "class struct structure union enum trait interface",
-                                         "constant variable macro property field"};
+static const char *const sort_words[] = {
+    [SX_UNIT_LINES] = "",
+    [SX_UNIT_FUNCTION] = "",
+    [SX_UNIT_TYPE] = "class struct structure union enum trait interface",
+    [SX_UNIT_VALUE] = "constant variable macro property field"};
 
 typedef struct unit {
     uint32_t start_byte, end_byte, length, sort;
@@ -390,6 +393,16 @@ static void take_terms(question *q, const char *text, bool telling)
     add_ties(q, ties, n_ties);
 }
 
+static bool holds_term(const char *text, uint32_t hash)
+{
+    sx_terms terms = {.bytes = (const uint8_t *)text, .n = strlen(text)};
+
+    while (sx_terms_next(&terms))
+        if (terms.hash == hash)
+            return true;
+    return false;
+}
+
 /* What sorts of units count. */
 static void take_factors(question *q, const char *text)
 {
@@ -398,13 +411,9 @@ static void take_factors(question *q, const char *text)
                            .n = strlen(sort_words[sort])};
 
         q->factor[sort] = sort_factor[sort];
-        while (sx_terms_next(&wanted)) {
-            sx_terms asked = {.bytes = (const uint8_t *)text, .n = strlen(text)};
-
-            while (sx_terms_next(&asked))
-                if (asked.hash == wanted.hash)
-                    q->factor[sort] = 1;
-        }
+        while (sx_terms_next(&wanted))
+            if (holds_term(text, wanted.hash))
+                q->factor[sort] = 1;
     }
 }
 

@@ -72,16 +72,20 @@ def download(package, folder):
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
     def source(of):
-        return subprocess.run(["apt-get", "source", "-qq", "--download-only", "--only-source", of], **quiet).returncode == 0
+        if subprocess.run(["apt-get", "source", "-qq", "--download-only", "--only-source", of], **quiet).returncode == 0:
+            return True
+        shutil.rmtree(folder)                      # what came of it
+        os.makedirs(folder)
+        return False
 
-    def older():                                   # mirrors lag behind the lists: the newest version that is there will do
-        text = subprocess.run(["apt-cache", "showsrc", "--only-source", package], capture_output=True, text=True).stdout
+    def older(text):                               # mirrors lag behind the lists: the newest version that is there will do
         versions = sorted(set(re.findall(r"(?m)^Version: (.+)$", text)), key=functools.cmp_to_key(lambda a, b: 1 if subprocess.run(["dpkg", "--compare-versions", a, "gt", b]).returncode == 0 else -1))
         return any(source(package + "=" + v) for v in versions[-2:-9:-1])
-    if not source(package) and not older():
-        shutil.rmtree(folder)
-        os.makedirs(folder)
+    found = source(package)
+    if not found:
         text = subprocess.run(["apt-cache", "showsrc", "--only-source", package], check=True, capture_output=True, text=True).stdout
+        found = older(text)
+    if not found:
         binaries = {b for line in text.split("\n") if line.startswith("Binary:") for b in re.split(r",\s*", line[7:].strip()) if DEB.search(b) or b in (package, package.partition("-")[2])}
         for binary in sorted(binaries - {"python3-" + package + "-doc"})[:12]:
             subprocess.run(["apt-get", "download", "-qq", binary], **quiet)

@@ -9,6 +9,7 @@ import argparse, collections, json, math, os, random, re, sqlite3, time
 import numpy as np
 import torch
 import by_hand as written, controls as C, data as D, docs, questions as Qs, runner, words
+from rank import score as ranked
 
 START = time.time()
 SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
@@ -160,7 +161,7 @@ def shown_order(r, seen, i, proposed, weight, question):
         k = k if k >= 0 else -1 - blocks[0]
         found[k] = max(found.get(k, 0.0), score)
     named = {k: k >= 0 and outright(question, r.defs[k]["name"]) for k in rank}
-    return sorted(rank, key=lambda k: (not named[k], -(math.log(max(rank[k], 1e-5)) + weight * found.get(k, 0.0))))
+    return sorted(rank, key=lambda k: (not named[k], -ranked((rank[k], found.get(k, 0.0)), weight)))
 
 
 def retrieve(run, s, rows, upto, n, r=None, size=32):
@@ -202,7 +203,7 @@ def absent(run, s, questions, upto, size=32):
 def solve(run, s, tasks, upto, how, size=32):
     """Synthetic tasks -> {kind: n, share of the expected words, all words exact, right block selected}"""
     out = collections.defaultdict(collections.Counter)
-    order = sorted(tasks, key=lambda t: (max(map(len, (x["words"] for x in tasks if x["kind"] == t["kind"]))), t["kind"]))     # answers of like length together
+    order = sorted(tasks, key=lambda t: (len(t["words"]), t["kind"]))     # answers of like length together
     for at in range(0, len(order), size):
         part = order[at:at + size]
         prompts = [[C.Q] + run.tok.ids(t["question"])[:96] + [C.A] for t in part]

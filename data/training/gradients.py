@@ -1,4 +1,4 @@
-"""Are the gradients right? Before a run, seconds on a GPU, loss by loss:
+"""Are the gradients right? Before a run, two minutes on a GPU, loss by loss:
 
     python3 gradients.py --corpus DIR --tokenizer FILE [--from DIR] [key=value ...]
 
@@ -6,14 +6,14 @@
    float32. Every matrix's direction must agree (cosine), and its length (ratio).
 2. Sequences of full size, which plain PyTorch could not hold: along its own gradient a loss must rise as steeply as the
    gradient says (central difference over the length).
-Ends with status 1 where one disagrees. Without a GPU part 2 runs small and shows that the program works."""
+Ends with status 1 where one disagrees. --smoke: a tiny model, which shows on a CPU too that the program works."""
 import argparse, glob, os, random
 import torch
 import data as D, runner, settings
 from model import Model
 from step import PARTS, Step, tensors, weight
 
-SMALL = ["B=2", "L=4096", "LC=3072", "NB=160", "NQ=48", "queue=0"]
+SMALL = ["B=2", "L=4096", "LC=3072", "NB=160", "NQ=48"]
 
 
 def gradients(step, part):
@@ -67,11 +67,13 @@ def main():
         y, got = gradients(fast, part)
         rows = []
         for n, u in want.items():
+            if u.ndim != 2:                      # vectors say little: the bias of a gate moves nothing at all
+                continue
             v = got.get(n, torch.zeros_like(u))
             if float(u.norm()) > 1e-7 or float(v.norm()) > 1e-7:
-                rows.append((float((u * v).sum() / (u.norm() * v.norm() + 1e-30)), float(v.norm() / (u.norm() + 1e-30)), n, u.ndim == 2))
+                rows.append((float((u * v).sum() / (u.norm() * v.norm() + 1e-30)), float(v.norm() / (u.norm() + 1e-30)), n))
         rows.sort()
-        worst = [r for r in rows if r[3] and not r[2].endswith("ig.bias") and (r[0] < 0.9 or not 0.8 < r[1] < 1.25)]
+        worst = [r for r in rows if r[0] < 0.9 or not 0.8 < r[1] < 1.25]
         bad += bool(worst)
         print("small %-6s %8.4f compiled %8.4f  cosine: worst %.3f (%s), median %.4f; %s" % (part, x, y, rows[0][0], rows[0][2], rows[len(rows) // 2][0],
               "agrees" if not worst else "DISAGREES: " + "; ".join("%s %.3f x%.3f" % (r[2], r[0], r[1]) for r in worst[:6])), flush=True)

@@ -120,15 +120,14 @@ class Model(nn.Module):
                     sc = sc.masked_fill(lm[:, None, :c.NB - 1].abs().sum(-1) == 0, -2.0)
                     threshold = sc.topk(min(c.topk, c.NB - 1), -1).values[..., -1:]
                     sel = F.pad(sc >= threshold, (0, 1)) | dense
-                seen = torch.gather(sel, 2, blk[:, None, :LC].expand(-1, L - LC, -1)) if plain or c.token_mask else None
+                seen = torch.gather(sel, 2, blk[:, None, :LC].expand(-1, L - LC, -1))   # one flag a token: looked up once, not by every head
                 if plain:
                     ok = wide.clone()
                     ok[:, LC:, :LC] &= seen
                     o = attend_plain(q, k, v, ok)
                 else:
                     def chosen(score, b, head, i, j):
-                        row = torch.clamp(i - LC, min=0)
-                        ok = sel[b, row, torch.where(j < LC, blk[b, j], 0)] if seen is None else seen[b, row, torch.clamp(j, max=LC - 1)]
+                        ok = seen[b, torch.clamp(i - LC, min=0), torch.clamp(j, max=LC - 1)]
                         return torch.where((i >= LC) & (j < LC) & ~ok, float("-inf"), score)
                     o = flex_attention(q, k, v, block_mask=wide, score_mod=chosen, enable_gqa=True)
                 mass = None

@@ -58,7 +58,7 @@ def ask(sparsex, dev, work, out, *names):
             rows = [(kind, *x) for kind in KINDS for x in asked[kind]]
             answers = ask_by_hand.answers_of(sparsex, folder, [q for _, q, _, _ in rows], ["--top", "100"])
             for (kind, question, path, name), answer in zip(rows, answers):
-                spans = [(round(s["rank"], 9), round(s["words"], 5), int(s["path"] == path and s["name"] == name), round(s["mass"], 9)) for s in answer["spans"]]
+                spans = [(round(s["rank"], 9), round(s["words"], 5), int(s["path"] == path and s["name"] == name)) for s in answer["spans"]]
                 sink.write(json.dumps({"repo": repo, "kind": kind, "question": question, "rows": spans}) + "\n")
             print(repo, len(rows), "questions", flush=True)
 

@@ -50,7 +50,6 @@ class Settings:
     cool_from: float = 0.4      # in the last slice: share of its time at the full learning rate
     dense_steps: int = 230      # steps of dense selection at the start
     dense_share: float = 0.2    # steps with dense selection after that
-    token_mask: bool = True     # the selection as one flag a question token and context token, or looked up through blocks
     seed: int = 20261122
     workers: int = 12
     log_every: int = 50
