@@ -53,23 +53,26 @@ static int by_rank(const void *a, const void *b)
 }
 
 /* Log-softmax of the scores that <a>, the last token, gives to all that it chose. */
-static void rank_blocks(asking *a, const sx_question *question)
+static int rank_blocks(asking *a, sx_question *question, char *err, size_t errlen)
 {
-    float most = -INFINITY, sum = 0.0f;
+    float *score = malloc(sizeof *score * (a->n_touched + 1)), most = -INFINITY, sum = 0.0f;
+    int rc = -ENOMEM;
 
-    for (size_t i = 0; i < a->n_touched; i++) {
-        float score = sx_question_score(question, a->touched[i]);
-        a->rank[a->touched[i]] = score;
-        most = fmaxf(most, score);
-    }
-    for (size_t i = 0; i < a->n_touched; i++)
-        sum += expf(a->rank[a->touched[i]] - most);
-    for (size_t i = 0; i < a->n_touched; i++)
-        a->rank[a->touched[i]] -= most + logf(sum);
+    if (score)
+        rc = sx_question_score(question, score, a->touched, a->n_touched, a->event, a->user, err,
+                               errlen);
+    for (size_t i = 0; rc == 0 && i < a->n_touched; i++)
+        most = fmaxf(most, score[i]);
+    for (size_t i = 0; rc == 0 && i < a->n_touched; i++)
+        sum += expf(score[i] - most);
+    for (size_t i = 0; rc == 0 && i < a->n_touched; i++)
+        a->rank[a->touched[i]] = score[i] - most - logf(sum);
+    free(score);
+    return rc;
 }
 
-/* Adds what the last token chose. first: it is <a>, whose landmark scores rank the blocks. */
-static void add_step(asking *a, const sx_question *question, bool first)
+/* Adds what the last token chose. */
+static void add_step(asking *a, const sx_question *question)
 {
     int n_global = (int)a->context->engine->transformer->config.n_global;
 
@@ -90,8 +93,6 @@ static void add_step(asking *a, const sx_question *question, bool first)
     for (size_t i = 0; i < a->n_touched; i++)
         a->mass[a->touched[i]] += a->token_mass[a->touched[i]];
     a->steps++;
-    if (first)
-        rank_blocks(a, question);
 }
 
 static int emit(asking *a, sx_event_kind kind, const float *mass, const char *text, size_t n_text)
@@ -241,7 +242,9 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
                               errlen)) < 0 ||
         (rc = sx_question_push(timeline, prompt, (int)n + 2, event, user, err, errlen)) < 0)
         goto out;
-    add_step(&a, timeline, true);
+    add_step(&a, timeline);
+    if ((rc = rank_blocks(&a, timeline, err, errlen)) < 0)
+        goto out;
     out->margin = a.margin = sx_question_margin(timeline);
     out->prefill_ms = now_ms() - start;
     start = now_ms();
@@ -263,7 +266,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
         }
         if ((rc = sx_question_push(timeline, &token, 1, event, user, err, errlen)) < 0)
             goto out;
-        add_step(&a, timeline, false);
+        add_step(&a, timeline);
     }
     if ((rc = add_text(&a, NULL, 0, true)) < 0)
         goto out;

@@ -1,6 +1,7 @@
 /* attention.c: question tokens -> selection -> attention, layer by layer. Rows go through in
  * chunks; a row costs its own arithmetic only, because the question's k and v stay. */
 #include "engine/attention.h"
+#include "engine/late_interaction.h"
 
 #include <errno.h>
 #include <math.h>
@@ -33,7 +34,8 @@ struct sx_question {
     float *mass;        /* [CHUNK, width] */
     void *work;
     size_t work_bytes;
-    sx_selection *selection; /* [n_global] of the last token */
+    sx_selection *selection;   /* [n_global] of the last token */
+    sx_late_interaction *late; /* NULL: the model has none, or nothing is selected */
 };
 
 static int no_memory(char *err, size_t errlen)
@@ -109,7 +111,8 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     if (!q->own_k || !q->own_v || !q->x || !q->h || !q->qkv || !q->o || !q->ffn || !q->rope ||
         !q->logits || !q->iq || !q->last_iq || !q->joined || !q->part_score || !q->topk_work ||
         !q->top_block || !q->top_score || !q->block || !q->score || !q->run || !q->run_rows ||
-        !q->first_run || !q->mass || !q->selection)
+        !q->first_run || !q->mass || !q->selection ||
+        (k > 0 && sx_late_interaction_new(&q->late, t, CHUNK) < 0))
         goto short_of_memory;
     if (width > k)
         memcpy(q->joined, options->joined, (width - k) * sizeof *q->joined);
@@ -144,6 +147,7 @@ void sx_question_free(sx_question *q)
                        q->first_run, q->mass,   q->work,      q->selection};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]);
+    sx_late_interaction_free(q->late);
     free(q);
 }
 
@@ -345,7 +349,8 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
             memcpy(q->own_v + at, row + kv_width, sizeof(float) * (size_t)kv_width);
         }
         if (layer->global >= 0 && q->k) {
-            if (!select_blocks(q, layer, n))
+            if (!select_blocks(q, layer, n) ||
+                (layer->late && !sx_late_interaction_push(q->late, q->h, n)))
                 return no_memory(err, errlen);
             if ((rc = sx_context_need(q->context, q->block, (size_t)n * q->width, event, user, err,
                                       errlen)) < 0)
@@ -389,19 +394,36 @@ const sx_selection *sx_question_selection(const sx_question *q, int global)
     return &q->selection[global];
 }
 
-float sx_question_score(const sx_question *q, uint32_t block)
+static float landmark_score(const sx_question *q, uint32_t block)
 {
     const sx_transformer *t = q->t;
     float sum = 0.0f;
 
-    for (uint32_t l = 0; l < t->config.num_hidden_layers; l++) {
-        const sx_layer *layer = &t->layers[l];
-        if (layer->global >= 0)
-            sum += t->config.rank_weight[layer->global] * layer->temperature *
-                   dot(q->last_iq + (size_t)layer->global * (size_t)t->landmark_dim,
-                       landmark_of(q, layer->global, block), t->landmark_dim);
-    }
+    for (uint32_t g = 0; g < t->config.n_global; g++)
+        sum += t->config.rank_weight[g] * t->layers[t->config.global_layers[g]].temperature *
+               dot(q->last_iq + (size_t)g * (size_t)t->landmark_dim, landmark_of(q, (int)g, block),
+                   t->landmark_dim);
     return sum;
+}
+
+int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size_t n,
+                      sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    int last = (int)q->t->config.n_global - 1, rc;
+
+    for (size_t i = 0; i < n; i++)
+        score[i] = landmark_score(q, blocks[i]);
+    if (!q->late)
+        return 0;
+    for (size_t i = 0; i < n; i++) { /* one by one: as little as possible is recomputed at once */
+        int32_t block = (int32_t)blocks[i], n_rows;
+
+        if ((rc = sx_context_need(q->context, &block, 1, event, user, err, errlen)) < 0)
+            return rc;
+        const void *rows = sx_context_rows(q->context, blocks[i], last, &n_rows);
+        score[i] += sx_late_interaction_score(q->late, rows, q->context->engine->kv_format, n_rows);
+    }
+    return 0;
 }
 
 float sx_question_margin(const sx_question *q)

@@ -25,9 +25,11 @@ int sx_question_push(sx_question *question, const uint32_t *ids, int n, sx_event
                      void *user, char *err, size_t errlen);
 const float *sx_question_logits(const sx_question *question); /* [vocab] */
 const sx_selection *sx_question_selection(const sx_question *question, int global);
-/* How the last token scores any block: the sum over the global layers of rank_weight * exp(it) *
- * dot(query, landmark). */
-float sx_question_score(const sx_question *question, uint32_t block);
+/* How the last token scores any n blocks: the sum over the global layers of rank_weight * exp(it) *
+ * dot(query, landmark), and the late interaction of all tokens so far with the block. score [n].
+ * event as above, while k and v that were not kept are recomputed. */
+int sx_question_score(sx_question *question, float *score, const uint32_t *blocks, size_t n,
+                      sx_event_fn event, void *user, char *err, size_t errlen);
 /* The sum over the global layers of rank_weight * exp(it) * (best score - null_score): below 0,
  * "nothing here answers this" scored above every block. +INFINITY where the model has no null
  * scores or nothing was selected. */

@@ -136,6 +136,8 @@ static int read_ranking(sx_config *c, const json_t *root, const sx_json_source *
                             source);
     if (rc == 0 && json_object_get(root, "lexical_weight"))
         rc = sx_json_float(root, "lexical_weight", 0.0, 1000.0, &c->lexical_weight, source);
+    if (rc == 0 && json_object_get(root, "late_tokens"))
+        rc = sx_json_u32(root, "late_tokens", 1, 512, &c->late_tokens, source);
     return rc;
 }
 
@@ -271,6 +273,8 @@ static int find_layer(sx_model *model, uint32_t layer, bool global, char *err, s
         {"ig.weight", &l->ig, 2, 1, d, global},
         {"ig.bias", &l->ig_bias, 1, 1, 1, global},
         {"it", &l->it, 0, 1, 1, global},
+        {"lq.weight", &l->lq, 2, q, d,
+         c->late_tokens && layer == c->global_layers[c->n_global - 1]},
     };
 
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {

@@ -22,6 +22,7 @@ typedef struct sx_config { /* of model_type "sparsex"; names as in config.json *
     float rank_weight[SX_MAX_LAYERS], null_score[SX_MAX_LAYERS];
     float lexical_weight; /* what words count beside landmarks in the ranking; 0 where missing */
     bool has_null_scores;
+    uint32_t late_tokens; /* of a question, for late_interaction.h; 0: the model has none */
     uint32_t token_file, token_question, token_answer, token_eos, token_pad;
 } sx_config;
 
@@ -37,6 +38,7 @@ typedef struct sx_layer_tensors {  /* required shapes; d hidden, H heads, V kv h
     const sx_tensor *iq, *ik;      /* [landmark_dim, d]; NULL where the layer is not global */
     const sx_tensor *ig, *ig_bias; /* [1, d], [1]; likewise */
     const sx_tensor *it;           /* scalar; likewise; log of the ranking temperature */
+    const sx_tensor *lq; /* [H*h, d]; the last global layer's, where late_tokens is not 0 */
 } sx_layer_tensors;
 
 typedef struct sx_model {

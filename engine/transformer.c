@@ -89,7 +89,8 @@ static int layer_open(sx_transformer *t, int l, const sx_layer_tensors *w, char 
         return 0;
     if (!(layer->landmark = matrix_of(kn, (const sx_tensor *const[]){w->ik, w->ig},
                                       (const int[]){t->landmark_dim, 1}, 2, d, &rc, err, errlen)) ||
-        !(layer->query = matrix_of(kn, &w->iq, &t->landmark_dim, 1, d, &rc, err, errlen)))
+        !(layer->query = matrix_of(kn, &w->iq, &t->landmark_dim, 1, d, &rc, err, errlen)) ||
+        (w->lq && !(layer->late = matrix_of(kn, &w->lq, &q, 1, d, &rc, err, errlen))))
         return rc;
     sx_tensor_rows(w->ig_bias, 0, 1, &layer->gate_bias);
     sx_tensor_rows(w->it, 0, 1, &layer->temperature);
@@ -170,8 +171,8 @@ void sx_transformer_close(sx_transformer *t)
         return;
     for (uint32_t l = 0; t->layers && l < t->config.num_hidden_layers; l++) {
         sx_layer *layer = &t->layers[l];
-        sx_matrix *matrices[] = {layer->qkv,  layer->out,      layer->up,
-                                 layer->down, layer->landmark, layer->query};
+        sx_matrix *matrices[] = {layer->qkv,      layer->out,   layer->up,  layer->down,
+                                 layer->landmark, layer->query, layer->late};
         float *vectors[] = {layer->n1, layer->n2, layer->qs, layer->ks};
         for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
             t->kn.matrix_free(matrices[i]);

@@ -17,6 +17,7 @@ typedef struct sx_layer {
     int global;          /* index among the global layers, -1: a window layer */
     sx_matrix *landmark; /* global: rows of ik, then the one row of ig */
     sx_matrix *query;    /* global: iq */
+    sx_matrix *late;     /* lq; NULL but in the last global layer of a model that has it */
     float gate_bias;
     float temperature; /* exp(it): ranking softmax */
 } sx_layer;

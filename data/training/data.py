@@ -10,7 +10,7 @@ SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task")
-SHARE = dict(named=.13, meaning=.38, explain=.06, needle=.05, callers=.04, words=.09, inner=.07, message=.06, absent=.04, task=.08)
+SHARE = dict(named=.10, meaning=.38, explain=.05, needle=.04, callers=.04, words=.08, inner=.12, message=.06, absent=.04, task=.09)
 ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1)
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
@@ -99,8 +99,8 @@ def load(names, tokenizer, workers=12):
 class Piece:
     """A segment as it stands in a sequence: tokens, block starts, and where the bytes of the file went."""
 
-    def __init__(self, file, s, e, remove=()):
-        """remove: token ranges of the file that are left out"""
+    def __init__(self, file, s, e, remove=(), shortened=()):
+        """remove: token ranges of the file that are left out; shortened: numbers of definitions that keep a part of their comment"""
         keep = np.ones(e - s, bool)
         for a, b in remove:
             keep[max(0, a - s):max(0, b - s)] = False
@@ -110,11 +110,11 @@ class Piece:
         self.file, self.s, self.e, self.hidden = file, s, e, []
         gone = {a for a, _ in remove}
         self.marks = set()
-        for with_doc, without in file.bounds:
+        for i, (with_doc, without) in enumerate(file.bounds):
             if with_doc < 0 and without < 0:
                 continue
             t = file.token(with_doc) if with_doc >= 0 else -1
-            if t in gone:
+            if t in gone and i not in shortened:
                 t = file.token(without) if without >= 0 else -1
             if s <= t < e:
                 self.marks.add(int(self.place[t - s]))
@@ -166,27 +166,33 @@ def learn_newlines(tok):
     Piece.newlines = np.array(sorted({i for ids in probe for i in ids if tok.decode([i]).endswith("\n")}), np.uint16)
 
 
-def comment_ranges(f, s, e, rng, share):
-    """-> token ranges of the comments of some definitions of a segment, and the numbers of those definitions"""
-    ranges, gone = [], set()
+def comment_ranges(f, s, e, rng, share, part=0.0):
+    """Takes comments of some definitions of a segment out, or (a share `part` of them) their first sentence
+    -> token ranges; {number of a definition: None, or the sentence that went}"""
+    ranges, gone = [], {}
     low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
     for i, d in enumerate(f.defs):
         if d[DOC1] > d[DOC0] and low <= d[DOC0] and d[DOC1] <= high and low <= d[START] < high and rng.random() < share:
             a, b = (line_start(f.data, d[DOC0]), line_start(f.data, d[START])) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1])
             if b <= d[DOC0] or (d[DOC1] <= d[START] and f.data[d[DOC1]:b].strip() and b - d[DOC1] > 200):
                 b = d[DOC1]
+            sentence = None
+            if part and rng.random() < part:
+                some = docs.first_sentence(f.data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), f.name(d))
+                if some:
+                    a, b, sentence = d[DOC0] + some[0], d[DOC0] + some[1], some[2]
             a, b = f.token(a), f.token(b)
             if s <= a < b <= e:
                 ranges.append((a, b))
-                gone.add(i)
+                gone[i] = sentence
     return ranges, gone
 
 
 class Builder:
     """Makes groups of sequences. shape: L tokens a sequence, the first LC of them context; NB blocks; NQ questions at most."""
 
-    def __init__(self, files, tokenizer, rng, L=32768, LC=24576, NB=1024, NQ=320, strip=0.6, repository=0.6, told=0.2):
-        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told = files, rng, L, LC, NB, NQ, strip, repository, told
+    def __init__(self, files, tokenizer, rng, L=32768, LC=24576, NB=1024, NQ=320, strip=0.6, repository=0.6, told=0.2, part=0.35):
+        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told, self.part = files, rng, L, LC, NB, NQ, strip, repository, told, part
         self.tok = Tokenizer(tokenizer)
         self.segments, self.repos = [], {}
         for i, f in enumerate(files):
@@ -217,7 +223,7 @@ class Builder:
     def removals(self, f, s, e):
         """-> what is taken out of a segment: token ranges; documented definitions whose comment goes; inner comments that go"""
         rng, inner = self.rng, []
-        ranges, gone = comment_ranges(f, s, e, rng, self.strip)
+        ranges, gone = comment_ranges(f, s, e, rng, self.strip, self.part)
         low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
         pattern = INNER["hash" if f.lang in ("python", "ruby", "bash") else "dash" if f.lang == "lua" else "slash"]
         functions = [(d[START], d[END], i) for i, d in enumerate(f.defs) if d[KIND] in ("function", "method") and d[END] > low and d[START] < high]
@@ -249,7 +255,7 @@ class Builder:
                  qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
         p = nseg = nb = misses = 0
         pieces, needles, used = [], [], set()
-        tasks = [list(Qs.task(kind, rng, used)) + [[]] for kind in rng.sample(Qs.TASKS, 6)]
+        tasks = [list(Qs.task(kind, rng, used)) + [[]] for kind in rng.sample(Qs.TASKS + Qs.HARD, 12)]
         waiting = [(t, i) for t in tasks for i in range(len(t[0]))]
         rng.shuffle(waiting)
         while p < LC - 200 and nb < NB - 60 and misses < 400:
@@ -262,13 +268,13 @@ class Builder:
             ranges, gone, inner = self.removals(f, s, e)
             lines = []                               # what is hidden here: (task, line), or a needle alone
             mark = MARKS.get(f.lang, "// ")
-            while waiting and len(lines) < 4 and rng.random() < 0.7:
+            while waiting and len(lines) < 5 and rng.random() < 0.8:
                 lines.append(waiting.pop())
             if not lines and rng.random() < 0.15:
                 key, value = Qs.needle(rng, used)
                 used.add(key)
                 lines.append(rng.choice(Qs.NEEDLE_TEXT).format(k=key, v=value, u=re.sub(r"\W", "_", key).upper()))
-            piece = Piece(f, s, e, ranges)
+            piece = Piece(f, s, e, ranges, {i for i, sentence in gone.items() if sentence})
             for x in lines:
                 text = x if isinstance(x, str) else x[0][0][x[1]]
                 piece.hide(self.tok.ids(("" if text.startswith("#define") else mark) + text + "\n"), rng.random() < 0.35, rng)
@@ -289,12 +295,12 @@ class Builder:
                     if isinstance(x, str):
                         needles.append((key, value, place))
                     else:
-                        x[0][4].append((x[1], place))
+                        x[0][5].append((x[1], place))
             pieces.append((piece, nb, gone, inner))
             nb += len(piece.starts)
             p += n
             nseg += 1
-        self.questions(o, pieces, needles, [t for t in tasks if len(t[4]) == len(t[0])], nseg)
+        self.questions(o, pieces, needles, [t for t in tasks if len(t[5]) == len(t[0])], nseg)
         o["y"][:-1] = o["T"][1:]
         return o
 
@@ -308,8 +314,8 @@ class Builder:
             for i, d in enumerate(f.defs):
                 if not low <= d[START] < high:
                     continue
-                hidden = i in gone
-                b0, b1 = piece.span(d, hidden, high)
+                hidden = i in gone and (gone[i] or True)         # the sentence that went, or all of the comment
+                b0, b1 = piece.span(d, hidden is True, high)
                 if b0 < 0:
                     continue
                 blocks[i] = (nb + b0, nb + b1)
@@ -374,7 +380,7 @@ class Builder:
             if x[5] and Qs.GOOD_NAME.match(x[2]):
                 lines_of[id(x)] = docs.sentences(x[0].data[x[1][DOC0]:x[1][DOC1]].decode("utf-8", "replace"), x[2])
                 if x[6]:
-                    told[id(x)] = [t for t in lines_of[id(x)] if x[2].lower() not in t.lower()]
+                    told[id(x)] = [t for t in (lines_of[id(x)] if x[6] is True else [x[6]]) if x[2].lower() not in t.lower()]
         hidden = [x for x in defs if told.get(id(x))]
         documented = [x for x in defs if lines_of.get(id(x)) and not x[6]]
         types, shares = list(SHARE), list(SHARE.values())
@@ -393,8 +399,8 @@ class Builder:
             elif kind == "task":
                 if not tasks:
                     continue
-                _, question, words, matters, places = tasks[rng.randrange(len(tasks))]
-                answer, gold = " " + ", ".join(words), sorted({b for i, place in places if matters[i] for b in place})
+                _, question, _, matters, answer, places = tasks.pop(rng.randrange(len(tasks)))         # each is asked once
+                answer, gold = " " + answer, sorted({b for i, place in places if matters[i] for b in place})
             elif kind == "absent":
                 question, key = self.absent(repos, names)
                 answer = Qs.NOT_HERE
@@ -460,7 +466,7 @@ class Builder:
             ids = [C.Q] + self.tok.ids(question)[:96] + [C.A]
             tail = []
             if rng.random() < ANSWERED[kind]:
-                tail = (self.tok.ids(answer) if isinstance(answer, str) else answer)[:48] + [C.EOS]
+                tail = (self.tok.ids(answer) if isinstance(answer, str) else answer)[:72 if kind == "task" else 48] + [C.EOS]
             n = len(ids) + len(tail)
             if p + n > L:
                 break

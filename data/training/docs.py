@@ -88,3 +88,21 @@ def sentences(raw, name="", most=4):
                 if len(out) == most:
                     return out
     return out
+
+
+def first_sentence(raw, name=""):
+    """Where a comment's first sentence stands, if others follow it -> (start, end) in the bytes of `raw`, whole lines but for a mark that
+    opens the comment, and the sentence; None where it cannot be taken out like that"""
+    told = sentences(raw, name, 2)
+    if len(told) < 2:
+        return None
+    lines = raw.split("\n")
+    end = next((k for k in range(1, min(len(lines), 9)) if sentences("\n".join(lines[:k]), name, 1) == told[:1]), 0)
+    if not end or not sentences("\n".join(lines[end:]), "", 1):
+        return None
+    start = max(j for j in range(end) if sentences("\n".join(lines[j:end]), name, 1) == told[:1])
+    before = "".join(line + "\n" for line in lines[:start])
+    if start == 0:
+        opens = re.match(r"\s*(/\*+[!<]?|\"\"\"|\'\'\'|r\"\"\")\s?", lines[0])
+        before += opens.group(0) if opens else ""
+    return len(before.encode()), len("".join(line + "\n" for line in lines[:end]).encode()), told[0]

@@ -35,7 +35,7 @@ class Repository:
         for level in self.levels[:-1] if len(self.levels) > 1 and self.levels[-1] < 1.3 * self.levels[-2] else self.levels:
             last = max(2, int(np.searchsorted(lengths, level * 0.97)) - 1)
             for kind in ("needle",) * min(needles, level // 1024) + Qs.TASKS * min(tasks, level // 5000):
-                lines, question, words, matters = Qs.task("single" if kind == "needle" else kind, rng, used)
+                lines, question, words, matters, _ = Qs.task("single" if kind == "needle" else kind, rng, used)
                 for i, text in enumerate(lines):
                     insert.setdefault(rng.randrange(last), []).append((text, len(self.tasks), i))
                 self.tasks.append({"level": level, "kind": kind, "question": question, "words": words, "matters": matters, "blocks": {}})
@@ -131,13 +131,13 @@ class Repository:
 
 
 def rank(seen, i):
-    """Blocks of question i, best first: by the weighted sum of the layers' scores, and by the mass of the upper layers"""
+    """Blocks of question i, best first: by what orders them, by the landmarks alone, and by the mass of the upper layers"""
     mass = collections.Counter()
     for blocks, _, m, _ in seen.layers[1:]:
         for b, x in zip(blocks[i].tolist(), m[i].tolist()):
             mass[b] += x
-    by = dict(zip(seen.blocks[i].tolist(), seen.rank[i].tolist()))
-    return sorted(by, key=lambda b: -by[b]), [b for b, _ in mass.most_common()]
+    orders = [dict(zip(seen.blocks[i].tolist(), score[i].tolist())) for score in (seen.rank, seen.landmarks)]
+    return (*(sorted(by, key=lambda b: -by[b]) for by in orders), [b for b, _ in mass.most_common()])
 
 
 def outright(question, name):
@@ -175,11 +175,14 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
         joined = [list(dict.fromkeys(b for _, blocks, _ in p for b in blocks)) for p in proposed] if r else None
         _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined)
         for i, (question, right, x) in enumerate(part):
-            by, mass = rank(seen, i)
+            by, landmarks, mass = rank(seen, i)
             c["first"] += by[0] in right
             c["five"] += any(b in right for b in by[:5])
             c["sixteen"] += any(b in right for b in by[:16])
             c["selected"] += any(b in right for b in by)
+            c["landmarks first"] += landmarks[0] in right
+            c["landmarks five"] += any(b in right for b in landmarks[:5])
+            c["landmarks sixteen"] += any(b in right for b in landmarks[:16])
             c["mass first"] += mass[0] in right
             c["said absent"] += sum(l[3][i].item() for l in seen.layers) < 0
             if r and x is not None:
@@ -213,7 +216,7 @@ def solve(run, s, tasks, upto, how, size=32):
                 found = set(rank(seen, i)[0])
                 need = [t["blocks"][k] for k, m in enumerate(t["matters"]) if m]
                 out[t["kind"]]["selected"] += sum(bool(found & b) for b in need) / len(need)
-        for t, ids in zip(part, run.answer(prompts, s, 10 if max(len(t["words"]) for t in part) == 1 else 48, upto, how)):
+        for t, ids in zip(part, run.answer(prompts, s, 10 if max(len(t["words"]) for t in part) == 1 else 72, upto, how)):
             text = run.tok.decode(ids)
             hit = sum(w in text for w in t["words"]) / len(t["words"])
             out[t["kind"]].update(n=1, share=hit, exact=hit == 1)

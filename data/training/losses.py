@@ -26,10 +26,18 @@ def same_name(qkey, bkey):
     return (qkey[:, 1:2] == bkey[:, 1]) | (qkey[:, 1:2] == bkey[:, 2]) | (qkey[:, 2:3] == bkey[:, 3])
 
 
-def retrieval(iq, lm, it, gold, ap, asked, absent, qkey, bkey, old, old_key, use_old):
+def found(right, whole):
+    """right [n, 8]: logits of the right blocks, LOW where there are fewer; whole [n]: are all of them wanted (tasks of several lines, callers), or is one enough?
+    -> [n]: what stands against the logsumexp over all blocks in a contrastive loss"""
+    there = right > LOW / 2
+    mean = (right * there).sum(1) / there.sum(1).clamp(min=1)
+    return torch.where(whole, mean, torch.logsumexp(right, 1))
+
+
+def retrieval(iq, lm, it, gold, ap, asked, absent, whole, qkey, bkey, old, old_key, use_old):
     """One global layer, all questions at <a>, against the blocks of all sequences of the step and those kept from earlier steps
     (old [M, didx], old_key [M, 4]).
-    iq [B, QL, didx], lm [B, NB, didx], gold [B, NQ, 8], ap [B, NQ] (behind LC), asked/absent [B, NQ], qkey [B, NQ, 3], bkey [B, NB, 4].
+    iq [B, QL, didx], lm [B, NB, didx], gold [B, NQ, 8], ap [B, NQ] (behind LC), asked/absent/whole [B, NQ] (found()), qkey [B, NQ, 3], bkey [B, NB, 4].
     -> loss of each question [B*NQ] (0 where none), best block right [B*NQ], logits [B*NQ, B*N], those of the right blocks
     [B*NQ, 8], the best of the kept [B*NQ]; the last three are for joint() and nothing()"""
     B, NQ = ap.shape
@@ -58,7 +66,7 @@ def retrieval(iq, lm, it, gold, ap, asked, absent, qkey, bkey, old, old_key, use
         others = others.masked_fill(~use_old | (old_key[:, 0] == 0)[None] | same(qk, old_key), LOW)
         every, far = torch.logaddexp(every, torch.logsumexp(others, 1)), others.amax(1)
     valid = (asked & ~absent).reshape(-1)
-    return (every - torch.logsumexp(right, 1)) * valid, hit & valid, logits, right, far
+    return (every - found(right, whole.reshape(-1))) * valid, hit & valid, logits, right, far
 
 
 def nothing(logits, right, far, it, null, asked, absent, teach):
@@ -77,15 +85,15 @@ def nothing(logits, right, far, it, null, asked, absent, teach):
     return loss, (logits.amax(1) - t * null).detach()
 
 
-def joint(logits, right, weight, valid):
+def joint(logits, right, weight, valid, whole):
     """The contrastive loss over the weighted sum of the global layers' scores, which ranks in the end: layers learn to add to
-    each other.  logits, right: of retrieval(), a list over the layers; weight [layers]; valid [B*NQ] -> loss, best block right"""
+    each other.  logits, right: of retrieval(), a list over the layers; weight [layers]; valid, whole [B*NQ] -> loss, best block right, the sum"""
     every = sum(w * x for w, x in zip(weight, logits))
     best = sum(w * x for w, x in zip(weight, right))
-    loss = torch.logsumexp(every, 1) - torch.logsumexp(best, 1)
+    loss = torch.logsumexp(every, 1) - found(best, whole)
     with torch.no_grad():
         hit = every.amax(1) <= best.amax(1)
-    return (loss * valid).sum() / valid.sum().clamp(min=1), hit & valid
+    return (loss * valid).sum() / valid.sum().clamp(min=1), hit & valid, every
 
 
 def answer_tokens(iq, lm, it, gold, qof):
@@ -116,3 +124,49 @@ def mass(q, k, blk, gold, asked, none):
     valid = asked & (gold[..., 0] >= 0)
     n = valid.sum().clamp(min=1)
     return (-(share + 1e-6).log() * valid).sum() / n, (share * valid).sum() / n
+
+
+def maxsim(q, k, ok):
+    """Late interaction (ColBERT: Khattab and Zaharia 2020), heads apart: for every token of the question and head the most similar
+    token of a block, summed.  q [n, T, H, hd], zero where there is no token; k [n, C, J, KV, hd] of C blocks; ok [n, C, J] -> [n, C]"""
+    n, T, H, hd = q.shape
+    C, J, KV = k.shape[1:4]
+    q = q.view(n, T, KV, H // KV, hd).permute(0, 2, 1, 3, 4).reshape(n, KV, -1, hd)
+    s = q @ k.reshape(n, C * J, KV, hd).permute(0, 2, 3, 1)
+    s = s.masked_fill(~ok.view(n, 1, 1, C * J), LOW).view(n, KV, -1, C, J).amax(-1)
+    return s.float().sum((1, 2)) * hd ** -0.5
+
+
+def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens):
+    """The blocks of the whole step that joint() puts first, and the right ones, ordered by its score and the late interaction together.
+    lq [B, QL, H*hd], k [B, KV, LC, hd], blk [B, LC], pos [B, QL], every [B*NQ, B*N] (joint()'s logits; LOW where a block may not count),
+    gold [B, M, 8], ap, asked, whole [B, M] (M <= NQ questions of each sequence) -> loss, best block right [B, M]"""
+    B, M = ap.shape
+    KV, LC, hd = k.shape[1:]
+    N = every.size(1) // B
+    back, own = torch.arange(tokens, device=ap.device), torch.arange(B, device=ap.device)
+    at = (ap[..., None] - back).clamp(min=0)
+    there = back <= torch.gather(pos, 1, ap)[..., None]                                # a question's positions count from 0
+    q = torch.gather(lq, 1, at.view(B, -1, 1).expand(-1, -1, lq.size(-1))).view(B * M, tokens, -1, hd) * there.view(B * M, tokens, 1, 1)
+    size = torch.zeros(B, N + 1, dtype=torch.int64, device=ap.device).scatter_add_(1, blk.long(), torch.ones_like(blk, dtype=torch.int64))
+    first = (size.cumsum(1) - size)[:, :N] + own[:, None] * LC                         # blocks follow each other, without gaps
+    size = size[:, :N]
+    score = every.view(B, -1, B * N)[:, :M].reshape(B * M, -1)
+    g = gold.reshape(B * M, -1)
+    right = (g + own.repeat_interleave(M)[:, None] * N).clamp(min=0)
+    best = score.detach().topk(blocks, 1).indices
+    known = ((best[:, :, None] == right[:, None]) & (g >= 0)[:, None]).any(2)          # right ones stand in their own places
+    place = torch.cat([best, right], 1)
+    live = torch.cat([~known, g >= 0], 1)
+    reach = torch.arange(64, device=ap.device)
+    ok = reach < size.reshape(-1)[place][..., None]
+    rows = torch.where(ok, first.reshape(-1)[place][..., None] + reach, 0)
+    near = k.transpose(1, 2).reshape(B * LC, -1).index_select(0, rows.view(-1)).view(B * M, place.size(1), 64, KV, hd)
+    score = score.gather(1, place)
+    score = (score + maxsim(q, near, ok)).masked_fill(~live | (score < LOW / 2), LOW)
+    answers = score[:, blocks:]
+    valid = (asked & (gold[..., 0] >= 0)).reshape(-1)
+    loss = torch.logsumexp(score, 1) - found(answers, whole.reshape(-1))
+    with torch.no_grad():
+        hit = score.amax(1) <= answers.amax(1)
+    return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M)

@@ -46,6 +46,8 @@ class Layer(nn.Module):
         if self.is_global:
             self.iq, self.ik, self.ig = Lin(c.d, c.didx, bias=False), Lin(c.d, c.didx, bias=False), Lin(c.d, 1)
             self.it = nn.Parameter(torch.tensor(math.log(14.0)))
+        if c.late_weight and i == c.glob[-1]:
+            self.lq = Lin(c.d, c.heads * c.hd, bias=False)       # question tokens as the late interaction asks for them
 
     def qkv(self, h, pos):
         c = self.c
@@ -95,13 +97,16 @@ class Model(nn.Module):
             if l.is_global:
                 for m in (l.iq, l.ik):
                     nn.init.normal_(m.weight, std=c.d ** -0.5)
+                if hasattr(l, "lq"):
+                    nn.init.normal_(l.lq.weight, std=0.05 * c.d ** -0.5)
                 nn.init.zeros_(l.ig.weight)
                 nn.init.zeros_(l.ig.bias)
 
     def forward(self, T, pos, blk, ap, dense, local, wide):
         """T, pos, blk [B, L]; ap [B, NQ]: where each question's <a> stands behind LC (0 where there is none).
         local, wide: block masks, or [B, L, L] for attend_plain. -> hidden [B, L, d]; per global layer
-        (question scoring vectors [B, L-LC, didx], landmarks [B, NB, didx], temperature, (q at <a> [B, H, MQ, hd], k of the context) or None)"""
+        (question scoring vectors [B, L-LC, didx], landmarks [B, NB, didx], temperature, (q at <a> [B, H, MQ, hd], k of the context) or None,
+        (late queries [B, L-LC, H*hd], k of the context [B, KV, LC, hd]) or None)"""
         c, LC = self.c, self.c.LC
         B, L = T.shape
         plain = torch.is_tensor(local)
@@ -134,7 +139,7 @@ class Model(nn.Module):
                 if l.i in c.mass_layers and c.mass_weight > 0:
                     at = ap[:, :c.mass_questions] + LC
                     mass = (torch.gather(q, 2, at[:, None, :, None].expand(-1, c.heads, -1, c.hd)), k[:, :, :LC])
-                aux.append((iq, lm, l.it, mass))
+                aux.append((iq, lm, l.it, mass, (l.lq(h[:, LC:]), k[:, :, :LC]) if hasattr(l, "lq") else None))
             x = x + l.wo(o.transpose(1, 2).reshape(B, L, -1))
             x = l.mlp(x)
         return rms(x) * self.nf.to(x.dtype), aux

@@ -5,6 +5,7 @@ import json, os, struct
 import numpy as np
 import torch, torch.nn.functional as F
 import controls as C, settings
+from losses import maxsim
 from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
@@ -37,7 +38,7 @@ def open_model(folder, device, half):
     """-> Model, in evaluation mode"""
     tensors, j = read_model(folder)
     c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
-                          ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0)
+                          ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0))
     m = Model(c, half)
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
@@ -137,7 +138,8 @@ class Runner:
         """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context). joined: for
         each prompt, blocks that all its tokens select beside their own choice (sparse).
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
-        weighted (best score - null score)); Seen.blocks [n, layers * K]: all of them, some twice; Seen.rank: their weighted sum over the layers"""
+        weighted (best score - null score)); Seen.blocks [n, layers * K]: all of them, some twice; Seen.landmarks: their weighted sum over the layers;
+        Seen.rank: the same with the late interaction, if the model has one: what orders"""
         m, c = self.m, self.c
         n, Lq, G = len(prompts), max(map(len, prompts)), c.heads // c.kv
         NB = min(upto or s.blocks, s.blocks)
@@ -208,14 +210,28 @@ class Runner:
                 at_a = score.view(n, Lq, -1)[ar, a]
                 seen.layers.append((block.view(n, Lq, -1)[ar, a], at_a * t, mass, (at_a[:, 0] - m.null[gi]) * t * m.joint[gi]))
                 asked.append((iq[ar, a], LM, t * m.joint[gi]))
+                if c.late_weight and l.i == c.glob[-1]:
+                    late = l.lq(h).view(n, Lq, c.heads, c.hd)
                 gi += 1
             x = x + l.wo(o.transpose(1, 2).reshape(n, Lq, -1).to(l.wo.weight.dtype if self.gpu else x.dtype))
             x = l.mlp(x)
         logits = F.linear((rms(x) * m.nf.to(x.dtype))[ar, last], m.emb.weight.to(m.half)).float()
         if asked:
             seen.blocks = torch.cat([l[0] for l in seen.layers] + ([] if beside is None else [torch.where(beside < 0, seen.layers[0][0][:, :1], beside)]), 1)
-            seen.rank = sum(torch.einsum("nd,nkd->nk", q, LM[seen.blocks]) * w for q, LM, w in asked)
+            seen.rank = seen.landmarks = sum(torch.einsum("nd,nkd->nk", q, LM[seen.blocks]) * w for q, LM, w in asked)
+            if c.late_weight:
+                seen.rank = seen.landmarks + self.late(late, a, seen.blocks, s)
         return 20 * torch.tanh(logits / 20), seen
+
+    def late(self, q, a, blocks, s):
+        """The late interaction of questions, q [n, Lq, H, hd] of the last global layer, <a> at a [n], with blocks [n, K] -> [n, K]"""
+        back = torch.arange(self.c.late_tokens, device=self.device)
+        at = a[:, None] - back
+        q = q[torch.arange(len(a), device=self.device)[:, None], at.clamp(min=0)] * (at >= 0)[..., None, None]
+        reach = torch.arange(int((s.start[1:] - s.start[:-1]).max()), device=self.device)
+        first = s.start[blocks][..., None]
+        ok = reach < s.start[blocks + 1][..., None] - first
+        return torch.cat([maxsim(q[i:i + 1], s.k[-1][torch.where(ok, first + reach, 0)[i:i + 1]], ok[i:i + 1]) for i in range(len(a))])
 
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
         """Greedy -> token lists without <eos>"""

@@ -25,6 +25,7 @@ class Settings:
     NQ: int = 160
     # data
     strip: float = 0.6          # share of comments taken out of the context, and then asked for
+    part: float = 0.35          # of those, share of which only the sentence that is asked goes
     told: float = 0.2           # share of the questions by meaning whose comment stays in the context
     repository: float = 0.6     # share of runs that come from one repository, so that negatives are neighbours
     # losses
@@ -35,6 +36,10 @@ class Settings:
     mass_weight: float = 0.1    # attention mass on the right blocks at <a>; 0: not trained
     mass_layers: tuple = (7, 10)
     mass_questions: int = 64    # a sequence
+    late_weight: float = 0.15   # contrastive loss of the late interaction, which orders what was selected; 0: the model has none
+    late_questions: int = 64    # a sequence
+    late_blocks: int = 24       # of the whole step, those that the landmarks put first, beside the right ones
+    late_tokens: int = 48       # of a question, the last ones up to <a>
     queue: int = 16             # steps whose landmarks are kept as further negatives; 0: none
     queue_after: int = 300      # steps; before that landmarks change too fast
     null_weight: float = 0.05   # "not here": right blocks above a learned score, all others below it where nothing is right
@@ -68,4 +73,4 @@ def parse(pairs, settings=None):
 
 
 SMOKE = ["d=64", "layers=4", "heads=2", "kv=1", "hd=32", "ff=128", "glob=(1,3)", "didx=32", "window=128", "mass_layers=(3,)", "B=2", "L=2048", "LC=1536", "NB=128", "NQ=24",
-         "mass_questions=16", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]
+         "mass_questions=16", "late_questions=12", "late_blocks=8", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]

@@ -2,10 +2,11 @@
 both go through here, so what is checked is what is trained."""
 import numpy as np
 import torch
+import torch.nn.functional as F
 import data as D, losses
 from model import masks, masks_plain
 
-PARTS = ("lm", "ret", "joint", "token", "mass", "null")          # the losses, each with its weight in settings.py
+PARTS = ("lm", "ret", "joint", "token", "mass", "late", "null")          # the losses, each with its weight in settings.py
 
 
 def weight(c, part):
@@ -26,8 +27,8 @@ class Step:
                       dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
         self.local, self.wide = masks(c, self.bufs["seg"], device) if compiled else (None, None)
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
-        self.net, self.language, self.retrieval, self.nothing, self.joint, self.answer_tokens, self.mass = (
-            wrap(f) for f in (model, losses.language, losses.retrieval, losses.nothing, losses.joint, losses.answer_tokens, losses.mass))
+        self.net, self.language, self.retrieval, self.nothing, self.joint, self.answer_tokens, self.mass, self.late = (
+            wrap(f) for f in (model, losses.language, losses.retrieval, losses.nothing, losses.joint, losses.answer_tokens, losses.mass, losses.late))
         self.dense, self.use_old, self.teach = (torch.zeros((), dtype=torch.bool, device=device) for _ in range(3))
         n = world * B * (c.NB - 1)
         self.old = torch.zeros(len(c.glob), c.queue, n, c.didx, dtype=torch.bfloat16 if compiled else torch.float32, device=device) if c.queue else None
@@ -52,14 +53,15 @@ class Step:
         asked = s["apos"] >= 0
         ap = (s["apos"] - c.LC).clamp(min=0)
         absent = asked & (s["qtype"] == D.TYPES.index("absent"))
+        whole = (s["qtype"] == D.TYPES.index("task")) | (s["qtype"] == D.TYPES.index("callers"))
         hidden, self.aux = self.net(self.bufs["T"], self.bufs["pos"], self.bufs["blk"], ap, self.dense, self.local, self.wide)
         lm, ce = self.language(hidden, model.emb.weight, self.bufs["y"], self.bufs["w"], c.LC, c.lm_every)
         zero = torch.zeros((), device=self.device)
-        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, null=zero)
-        hits, margins, shares, every, right = [], [], [], [], []
+        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, late=zero, null=zero)
+        hits, margins, shares, every, right, late = [], [], [], [], [], None
         n_asked = (asked & ~absent).sum().clamp(min=1)
-        for g, (iq, lm, it, att) in enumerate(self.aux):
-            l, hit, x, y, far = self.retrieval(iq, lm, it, s["gold"], ap, asked, absent, s["qkey"], s["bkey"], self.old[g].reshape(-1, c.didx) if c.queue else None,
+        for g, (iq, lm, it, att, _) in enumerate(self.aux):
+            l, hit, x, y, far = self.retrieval(iq, lm, it, s["gold"], ap, asked, absent, whole, s["qkey"], s["bkey"], self.old[g].reshape(-1, c.didx) if c.queue else None,
                                                self.old_key.reshape(-1, 4) if c.queue else None, self.use_old)
             out["ret"] = out["ret"] + l.sum() / n_asked
             hits.append(hit)
@@ -75,9 +77,13 @@ class Step:
                 out["mass"] = out["mass"] + l
                 shares.append(share.detach())
         if c.joint_weight:
-            out["joint"], hit = self.joint(every, right, model.joint, (asked & ~absent).reshape(-1))
+            out["joint"], hit, ranked = self.joint(every, right, model.joint, (asked & ~absent).reshape(-1), whole.reshape(-1))
             hits.append(hit)
-        return out, dict(asked=asked, absent=absent, ce=ce.detach(), hits=hits, margins=margins, shares=shares)
+            if c.late_weight:
+                M = c.late_questions
+                lq, k = self.aux[-1][4]
+                out["late"], late = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens)
+        return out, dict(asked=asked, absent=absent, ce=ce.detach(), hits=hits, late=late, margins=margins, shares=shares)
 
     @torch.no_grad()
     def keep(self, step):
@@ -86,7 +92,7 @@ class Step:
         if not c.queue:
             return
         slot, n = step % c.queue, c.B * (c.NB - 1)
-        lms = torch.stack([lm[:, :c.NB - 1].reshape(n, -1) for _, lm, _, _ in self.aux]).to(self.old.dtype)
+        lms = torch.stack([lm[:, :c.NB - 1].reshape(n, -1) for _, lm, *_ in self.aux]).to(self.old.dtype)
         keys = (self.small["bkey"][:, :c.NB - 1].reshape(n, 4) * (lms[0].abs().sum(-1, keepdim=True) > 0))
         if self.others:
             lms, keys = torch.cat(self.others(lms), 1), torch.cat(self.others(keys))
@@ -102,6 +108,12 @@ class Step:
         def mean(x):
             return round(x.float().mean().item(), 3) if x.numel() else 0.0
         by = {name: [mean(h[asked & (kinds == i)]) for h in seen["hits"]] for i, name in enumerate(D.TYPES) if name != "absent" and bool((asked & (kinds == i)).any())}
+        if seen["late"] is not None:              # of the questions that the late interaction orders
+            some = seen["late"].size(1)
+            mine, types = seen["asked"][:, :some], self.small["qtype"][:, :some]
+            for i, name in enumerate(D.TYPES):
+                if name in by:
+                    by[name].append(mean(seen["late"][mine & (types == i)]))
         by["absent told"] = [mean(m[absent] < 0) for m in seen["margins"]]
         by["false alarm"] = [mean(m[asked & ~absent] < 0) for m in seen["margins"]]
         e, w, n = seen["ce"].view(c.B, -1), losses.thinned(self.bufs["w"], c.LC, c.lm_every) > 0, c.LC // c.lm_every

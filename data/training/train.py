@@ -34,7 +34,7 @@ FILES = None
 def work(tokenizer, seed, c, queue):
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
-    builder = D.Builder(FILES, tokenizer, random.Random(seed), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told)
+    builder = D.Builder(FILES, tokenizer, random.Random(seed), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part)
     while True:
         try:
             group = builder.group(c.B)
@@ -139,7 +139,10 @@ def read_checkpoint(folder, model, optimizers, state):
         torch.set_rng_state(s["torch"])
         return True
     if is_model(folder):
-        model.load_state_dict(runner.read_model(folder)[0])
+        tensors = runner.read_model(folder)[0]
+        new = model.state_dict().keys() - tensors.keys()          # what the model of the folder did not have yet begins as it was drawn
+        log("from a model without:", sorted(new) or "nothing")
+        model.load_state_dict({**model.state_dict(), **tensors})
         return False
     mine = optimizers.momentum()
     tensors, momentum, meta = travel.load(folder, {n: tuple(m.shape) for n, m in mine.items()})

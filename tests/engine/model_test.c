@@ -93,6 +93,9 @@ static const struct {
     {"\"rms_norm_eps\": 1e-6", "\"rms_norm_eps\": 1e-400", "rms_norm_eps"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": -1.0", "logit_softcap"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": \"x\"", "logit_softcap"},
+    {"\"late_tokens\": 6", "\"late_tokens\": 0", "late_tokens"},
+    {"\"late_tokens\": 6", "\"late_tokens\": 513", "late_tokens"},
+    {"\"late_tokens\": 6", "\"late_tokens\": \"6\"", "late_tokens"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": 1", "rank_weights"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": [1, 2]",
      "rank_weights"},
@@ -367,6 +370,13 @@ static void test_names(const char *bundled)
     SX_CHECK(sx_model_open(&b, scratch, err, sizeof err) == 0);
     SX_CHECK(b->config.rank_weight[0] == 0.5f && b->config.has_null_scores &&
              b->config.null_score[0] == -0.25f && b->config.lexical_weight == 7);
+    sx_model_close(b);
+    SX_CHECK(a->config.late_tokens == 6 && a->layers[1].lq && !a->layers[0].lq);
+    text = tiny_replace(tiny_config, "\"late_tokens\": 6, ", "");
+    scratch_text("config.json", text);
+    free(text);
+    SX_CHECK(sx_model_open(&b, scratch, err, sizeof err) == 0);
+    SX_CHECK(b->config.late_tokens == 0 && !b->layers[1].lq);
     sx_model_close(b);
     sx_model_close(a);
 

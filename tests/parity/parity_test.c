@@ -199,6 +199,25 @@ static void check_selection(const sx_safetensors *f, int question, int g, const 
     free(mass);
 }
 
+/* What orders the blocks that <a> chose. */
+static void check_rank(const sx_safetensors *f, int i, sx_question *question, bool exact)
+{
+    char name[32];
+    size_t n, n_blocks;
+    snprintf(name, sizeof name, "q%d.rank_blocks", i);
+    uint32_t *blocks = fixture_tensor(f, name, &n_blocks);
+    snprintf(name, sizeof name, "q%d.rank", i);
+    float *want = fixture_tensor(f, name, &n), *got = malloc(sizeof *got * n_blocks);
+
+    SX_CHECK(n == n_blocks);
+    SX_CHECK(sx_question_score(question, got, blocks, n_blocks, NULL, NULL, NULL, 0) == 0);
+    for (size_t j = 0; j < n; j++)
+        SX_CHECK(fabsf(got[j] - want[j]) < (exact ? 1e-3f : 1.0f));
+    free(blocks);
+    free(want);
+    free(got);
+}
+
 static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_context *context,
                             bool exact)
 {
@@ -229,6 +248,7 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
         SX_CHECK(n_logits == 1 &&
                  fabsf(sx_question_margin(question) - margin[0]) < (exact ? 1e-3f : 1.0f));
         free(margin);
+        check_rank(f, i, question, exact);
         while (n < MAX_ANSWER) {
             const float *x = sx_question_logits(question);
             uint32_t best = 0;

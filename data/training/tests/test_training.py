@@ -148,7 +148,8 @@ class Questions(unittest.TestCase):
     def test_tasks(self):
         rng, used = random.Random(2), set()
         for kind in questions.TASKS * 20:
-            lines, question, words, matters = questions.task(kind, rng, used)
+            lines, question, words, matters, answer = questions.task(kind, rng, used)
+            self.assertTrue(all(w in answer for w in words), kind)
             self.assertEqual(len(lines), len(matters))
             self.assertTrue(any(matters) and question and words)
             told = " ".join(line for line, m in zip(lines, matters) if m)
