@@ -302,35 +302,20 @@ def main():
     ap.add_argument("--no-bm25", action="store_true")
     ap.add_argument("--no-small", action="store_true", help="without the contexts of 4 K and 16 K tokens")
     ap.add_argument("--no-words", action="store_true", help="landmarks alone: the words of tens of millions of tokens take minutes to count")
+    ap.add_argument("--wait", action="store_true", help="lay the sets out first, then wait for the model's weights: beside a training run")
     a = ap.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    gpu = device.type == "cuda"
-    model = runner.open_model(a.model, device, torch.bfloat16 if gpu else torch.float32)
-    run = runner.Runner(model, *((8, 32768) if gpu else (1, 3072)))
     tokenizer = os.path.join(a.model, "tokenizer.json")
-    run.tok = D.Tokenizer(tokenizer)
-    with open(os.path.join(a.model, "config.json")) as f:
-        run.lexical = json.load(f).get("lexical_weight", 0.0)
-    D.learn_newlines(run.tok)
-    results, repositories = {}, {}
+    tok = D.Tokenizer(tokenizer)
+    D.learn_newlines(tok)
+    results, repositories, sets = {}, {}, {}
     for name in a.sets.split(",") + [a.strangers] * bool(a.strangers):
         shards = [os.path.join(a.packs, f) for f in sorted(os.listdir(a.packs)) if re.fullmatch(re.escape(name) + r"(-[0-9]+)?\.jsonl\.xz", f)]
-        repositories[name] = D.load(shards, tokenizer, 12 if gpu else 1)
-    if "questions" in repositories:
-        c = by_hand(run, repositories["questions"], log)
-        results["by hand"] = shown(c)
-        log("by hand", json.dumps(shown(c)))
-        with open(a.out, "w") as f:
-            json.dump(results, f, indent=1)
+        repositories[name] = D.load(shards, tokenizer, 12)
+        log(name, "read:", len(repositories[name]), "files")
     for name, files in repositories.items():
         if name in ("questions", a.strangers):
             continue
-        r = Repository(files, run.tok, a.tokens, 11)
-        t = time.time()
-        s = run.encode(r.segments)
-        if gpu:
-            torch.cuda.synchronize()
-        log(name, "files", len(files), "tokens", s.tokens, "blocks", s.blocks, "encoded in %.1f s" % (time.time() - t), "definitions", len(r.defs))
+        r = Repository(files, tok, a.tokens, 11)
         if not a.no_words:
             r.own()
         rows = r.questions(a.n, 1)
@@ -348,6 +333,31 @@ def main():
                 c = index.ask(rows[kind], a.n)
                 results["%s bm25 %s" % (name, kind)] = shown(c)
                 log(name, "BM25", kind, json.dumps(shown(c)))
+        sets[name] = (files, r, rows, strange)
+        log(name, "is laid out: segments", len(r.segments), "definitions", len(r.defs))
+    while a.wait and not os.path.exists(os.path.join(a.model, "model.safetensors")):
+        time.sleep(0.5)
+    global START
+    START = time.time()                      # --seconds is the model's time
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = device.type == "cuda"
+    model = runner.open_model(a.model, device, torch.bfloat16 if gpu else torch.float32)
+    run = runner.Runner(model, *((8, 32768) if gpu else (1, 3072)))
+    run.tok = tok
+    with open(os.path.join(a.model, "config.json")) as f:
+        run.lexical = json.load(f).get("lexical_weight", 0.0)
+    if "questions" in repositories:
+        c = by_hand(run, repositories["questions"], log)
+        results["by hand"] = shown(c)
+        log("by hand", json.dumps(shown(c)))
+        with open(a.out, "w") as f:
+            json.dump(results, f, indent=1)
+    for name, (files, r, rows, strange) in sets.items():
+        t = time.time()
+        s = run.encode(r.segments)
+        if gpu:
+            torch.cuda.synchronize()
+        log(name, "files", len(files), "tokens", s.tokens, "blocks", s.blocks, "encoded in %.1f s" % (time.time() - t))
         starts = s.start.cpu().numpy()
         for level in SMALL if not a.no_small else ():
             sums = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
