@@ -184,6 +184,10 @@ static void put_generated(sx_answer_view *view, const sx_reply *reply)
     sx_terminal *t = view->terminal;
     char line[LINE_BYTES];
 
+    if (!reply->found) { /* the headline says it; words from nowhere would only repeat it */
+        view->kind = SX_QUOTE_NONE;
+        return;
+    }
     if (view->kind != SX_QUOTE_NONE) {
         if (reply->n_spans > 0 &&
             reply->spans[0].named) { /* the source first, whatever was written */
@@ -255,12 +259,13 @@ static void end_answer(sx_answer_view *view, const sx_reply *reply)
         put_lines(view, reply->quote.end);
     } else if (view->kind == SX_QUOTE_LINES && continues(view, reply)) {
         put_lines(view, reply->quote.end);
-    } else if (view->kind != SX_QUOTE_LINES && strspn(reply->text, " \t\r\n") < reply->n_text) {
+    } else if (view->kind != SX_QUOTE_LINES && reply->found &&
+               strspn(reply->text, " \t\r\n") < reply->n_text) {
         put_generated(view, reply);
         if (view->open_line)
             putc('\n', t->file);
-    } else if (view->kind == SX_QUOTE_UNDECIDED) {
-        return; /* the model wrote nothing */
+    } else if (view->kind != SX_QUOTE_LINES) {
+        return; /* the model wrote nothing, or "not found" once more */
     }
     putc('\n', t->file);
 }

@@ -65,6 +65,9 @@ check 'commit' [ "$(jq -r .commit out)" = "$(git -C toy rev-parse HEAD)" ]
 exits 0 'ask twice' ask toy 'Where is `ring_pop` defined?' --json
 check 'same answer' [ "$(jq -r .answer out | head -n 1)" = 'int ring_pop(struct ring *r)' ]
 check 'found' json '.found == true'
+exits 0 'a name that is not there' ask toy 'Where is `renderPdfPreview` defined?'
+check 'says so' grep -q '^Most likely not in this repository. Nearest:$' out
+check 'and no more than that' not grep -qi 'written by the model\|not found' out
 
 # a rare word in a body, among more blocks than a question selects by landmarks
 mkdir wide
