@@ -3,8 +3,9 @@
  * This is the one place that says how an answer's spans are ranked.
  *
  * In: every block that the answer chose, with its `rank` (share of the softmax over the chosen
- * blocks of the global layers' weighted landmark scores at <a>) and its `mass` (share of the
- * attention of <a> and the answer); and what the lexical channel found, with a score from 0 to 1.
+ * blocks of the global layers' weighted landmark scores at <a> and of the late interaction:
+ * sx_block_weight) and its `mass` (share of the attention of <a> and the answer); and what the
+ * lexical channel found, with a score from 0 to 1.
  *
  * 1. Every block gets one owner among the definitions of its file. Candidates are the definitions
  *    that begin inside the block (a doc comment in front counts as the beginning) and, unless one
