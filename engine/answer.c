@@ -10,7 +10,7 @@
 #include <time.h>
 #include <utf8proc.h>
 
-#define MAX_TOKENS   48
+#define MAX_TOKENS   72
 #define MAX_QUESTION 8192 /* tokens of question and answer together */
 
 typedef struct asking {
@@ -250,6 +250,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
     start = now_ms();
     if ((rc = emit(&a, SX_EVENT_READ, a.token_mass, NULL, 0)) < 0)
         goto out;
+    sx_question_hold(timeline, 0);
 
     /* greedy decoding: a token costs one row */
     for (; out->n_tokens < max_tokens; out->n_tokens++) {
@@ -267,6 +268,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
         if ((rc = sx_question_push(timeline, &token, 1, event, user, err, errlen)) < 0)
             goto out;
         add_step(&a, timeline);
+        sx_question_hold(timeline, SX_HELD_BEST);
     }
     if ((rc = add_text(&a, NULL, 0, true)) < 0)
         goto out;

@@ -14,10 +14,11 @@
 struct sx_question {
     sx_context *context;
     const sx_transformer *t;
-    int capacity, n;      /* tokens there may be, tokens there are */
-    int k;                /* blocks a token selects by itself */
-    int width;            /* and with those that were joined */
-    uint32_t *joined;     /* [width - k] */
+    int capacity, n; /* tokens there may be, tokens there are */
+    int k;           /* blocks a token selects by itself */
+    int width;       /* and with those that are joined, at most */
+    int n_joined;
+    uint32_t *joined;     /* [width - k]; the first n_joined count */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
     float *iq;          /* [CHUNK, landmark_dim] */
@@ -71,12 +72,13 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
                                           : t->config.top_k_blocks;
     if (k > context->n_blocks)
         k = context->n_blocks;
-    width = k > 0 && k < context->n_blocks ? k + options->n_joined : k;
-    for (size_t i = k; i < width; i++)
-        if (options->joined[i - k] >= context->n_blocks) {
+    bool joins = k > 0 && k < context->n_blocks;
+    width = k + (joins ? options->n_joined + SX_HELD_MOST : 0);
+    for (size_t i = 0; joins && i < options->n_joined; i++)
+        if (options->joined[i] >= context->n_blocks) {
             free(q);
             snprintf(err, err ? errlen : 0, "E-BUG: block %u joined to a question about %u blocks",
-                     options->joined[i - k], context->n_blocks);
+                     options->joined[i], context->n_blocks);
             return -ENOTRECOVERABLE;
         }
     /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting
@@ -114,8 +116,10 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
         !q->first_run || !q->mass || !q->selection ||
         (k > 0 && sx_late_interaction_new(&q->late, t, CHUNK) < 0))
         goto short_of_memory;
-    if (width > k)
-        memcpy(q->joined, options->joined, (width - k) * sizeof *q->joined);
+    if (joins && options->n_joined) {
+        memcpy(q->joined, options->joined, options->n_joined * sizeof *q->joined);
+        q->n_joined = (int)options->n_joined;
+    }
     for (uint32_t g = 0; g < t->config.n_global; g++) {
         sx_selection *s = &q->selection[g];
         s->block = calloc(width + 1, sizeof *s->block);
@@ -210,7 +214,7 @@ static void join_blocks(sx_question *q, int global, int i)
     memcpy(score, q->top_score + (size_t)i * q->k, sizeof *score * (size_t)q->k);
     while (n < q->k && block[n] >= 0)
         n++;
-    for (int j = 0; j < q->width - q->k; j++) {
+    for (int j = 0; j < q->n_joined; j++) {
         bool there = false;
         for (int m = 0; m < n && !there; m++)
             there = block[m] == (int32_t)q->joined[j];
@@ -365,6 +369,21 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
         return no_memory(err, errlen);
     q->n += n;
     return 0;
+}
+
+void sx_question_hold(sx_question *q, int best)
+{
+    for (uint32_t g = 0; g < q->t->config.n_global; g++) {
+        const sx_selection *chosen = &q->selection[g];
+
+        for (int i = 0; i < chosen->n && (best == 0 || i < best); i++) {
+            bool there = q->n_joined == q->width - q->k;
+            for (int j = 0; j < q->n_joined && !there; j++)
+                there = q->joined[j] == (uint32_t)chosen->block[i];
+            if (!there)
+                q->joined[q->n_joined++] = (uint32_t)chosen->block[i];
+        }
+    }
 }
 
 int sx_question_push(sx_question *q, const uint32_t *ids, int n, sx_event_fn event, void *user,

@@ -23,6 +23,12 @@ void sx_question_free(sx_question *question);
  * between layers; non-zero: -ECANCELED. */
 int sx_question_push(sx_question *question, const uint32_t *ids, int n, sx_event_fn event,
                      void *user, char *err, size_t errlen);
+/* What the last token chose, the `best` blocks of each global layer (0: all), stays selected by all
+ * tokens to come, as if it had been joined; up to SX_HELD_MOST blocks over the question's life. A
+ * number is copied over several tokens, and each must find its place again. Nothing under dense and
+ * window attention. */
+enum { SX_HELD_MOST = 96, SX_HELD_BEST = 2 /* of an answer's token; of <a> it is all */ };
+void sx_question_hold(sx_question *question, int best);
 const float *sx_question_logits(const sx_question *question); /* [vocab] */
 const sx_selection *sx_question_selection(const sx_question *question, int global);
 /* How the last token scores any n blocks: the sum over the global layers of rank_weight * exp(it) *

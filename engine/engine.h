@@ -159,7 +159,7 @@ typedef struct sx_event {
 typedef int (*sx_event_fn)(const sx_event *event, void *user);
 
 typedef struct sx_ask_options {
-    uint32_t max_tokens; /* 0: 48 */
+    uint32_t max_tokens; /* 0: 72 */
     uint32_t top_k;      /* 0: the model's */
     sx_attention attention;
     const uint32_t *joined; /* blocks that every token of the question and the answer selects in

@@ -172,7 +172,7 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
         proposed = [[p for p in r.propose(x[0]) if max(p[1]) < upto] for x in part] if r else None
-        joined = [list(dict.fromkeys(b for _, blocks, _ in p for b in blocks)) for p in proposed] if r else None
+        joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed] if r else None
         _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined)
         for i, (question, right, x) in enumerate(part):
             by, landmarks, mass = rank(seen, i)

@@ -8,6 +8,7 @@ import controls as C, settings
 from losses import maxsim
 from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
+HELD, HELD_BEST = 96, 2
 KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
 
 
@@ -136,9 +137,9 @@ class Runner:
     @torch.no_grad()
     def forward(self, prompts, s, upto=None, how="sparse", joined=None):
         """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context). joined: for
-        each prompt, blocks that all its tokens select beside their own choice (sparse).
+        each prompt {block: i}: its tokens from the i-th on select the block beside their own choice (sparse).
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
-        weighted (best score - null score)); Seen.blocks [n, layers * K]: all of them, some twice; Seen.landmarks: their weighted sum over the layers;
+        weighted (best score - null score)); Seen.blocks [n, layers * K]: all of them, some twice; Seen.last: what the last tokens chose, [n, K] a layer; Seen.landmarks: their weighted sum over the layers;
         Seen.rank: the same with the late interaction, if the model has one: what orders"""
         m, c = self.m, self.c
         n, Lq, G = len(prompts), max(map(len, prompts)), c.heads // c.kv
@@ -153,11 +154,14 @@ class Runner:
         beside = None
         if joined is not None and how == "sparse" and max(map(len, joined)):
             beside = torch.full((n, max(map(len, joined))), -1, dtype=torch.long, device=self.device)
+            since = torch.zeros_like(beside)
             for i, b in enumerate(joined):
-                beside[i, :len(b)] = torch.tensor(b, dtype=torch.long, device=self.device)
+                beside[i, :len(b)] = torch.tensor(list(b), dtype=torch.long, device=self.device)
+                since[i, :len(b)] = torch.tensor(list(b.values()), dtype=torch.long, device=self.device)
+            waits = (torch.arange(Lq, device=self.device)[:, None] < since[:, None]).reshape(n * Lq, -1)
         causal = torch.tril(torch.ones(Lq, Lq, dtype=torch.bool, device=self.device))
         x, gi, seen, asked = rms(m.emb(T).to(m.half)), 0, Seen(), []
-        seen.layers = []
+        seen.layers, seen.last = [], []
         for l in m.layers:
             h = rms(x) * l.n1.to(x.dtype)
             q, k, v = l.qkv(h, pos)
@@ -174,7 +178,7 @@ class Runner:
                 read, dead = block, torch.zeros_like(block, dtype=torch.bool)
                 if beside is not None:
                     more = beside[:, None].expand(n, Lq, -1).reshape(n * Lq, -1)
-                    dead = torch.cat([dead, (more < 0) | (more[..., None] == block[:, None]).any(-1)], 1)
+                    dead = torch.cat([dead, waits | (more < 0) | (more[..., None] == block[:, None]).any(-1)], 1)
                     read = torch.cat([block, more.clamp(min=0)], 1)
                 qq = q.reshape(n, c.kv, G, Lq, c.hd)
                 if how == "sparse":
@@ -209,6 +213,7 @@ class Runner:
                 t = l.it.exp()
                 at_a = score.view(n, Lq, -1)[ar, a]
                 seen.layers.append((block.view(n, Lq, -1)[ar, a], at_a * t, mass, (at_a[:, 0] - m.null[gi]) * t * m.joint[gi]))
+                seen.last.append(block.view(n, Lq, -1)[ar, last])
                 asked.append((iq[ar, a], LM, t * m.joint[gi]))
                 if c.late_weight and l.i == c.glob[-1]:
                     late = l.lq(h).view(n, Lq, c.heads, c.hd)
@@ -234,10 +239,16 @@ class Runner:
         return torch.cat([maxsim(q[i:i + 1], s.k[-1][torch.where(ok, first + reach, 0)[i:i + 1]], ok[i:i + 1]) for i in range(len(a))])
 
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
-        """Greedy -> token lists without <eos>"""
-        out, done = [[] for _ in prompts], [False] * len(prompts)
-        for _ in range(most):
-            logits, _ = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how, joined)
+        """Greedy -> token lists without <eos>. What <a> chose, and the best of every answer token, stay selected (engine/attention.h)."""
+        out, done, held = [[] for _ in prompts], [False] * len(prompts), [dict(b) for b in joined or [{}] * len(prompts)]
+        for step in range(most):
+            logits, seen = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how, held)
+            for i in range(len(prompts) if how == "sparse" and seen.last else 0):
+                at, mine = len(prompts[i]) + len(out[i]), held[i]
+                chosen = seen.blocks[i].tolist() if step == 0 else [b for x in seen.last for b in x[i, :HELD_BEST].tolist()]
+                for b in chosen:
+                    if b not in mine and len(mine) < HELD + len(joined[i] if joined else ()):
+                        mine[b] = at
             for i, t in enumerate(logits.argmax(-1).tolist()):
                 done[i] = done[i] or t == C.EOS
                 if not done[i]:

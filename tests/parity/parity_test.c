@@ -249,6 +249,7 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
                  fabsf(sx_question_margin(question) - margin[0]) < (exact ? 1e-3f : 1.0f));
         free(margin);
         check_rank(f, i, question, exact);
+        sx_question_hold(question, 0);
         while (n < MAX_ANSWER) {
             const float *x = sx_question_logits(question);
             uint32_t best = 0;
@@ -260,6 +261,7 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
             answer[n++] = best;
             if (n == MAX_ANSWER || sx_question_push(question, &best, 1, NULL, NULL, NULL, 0) < 0)
                 break;
+            sx_question_hold(question, SX_HELD_BEST);
         }
         SX_CHECK(n == n_want && !memcmp(answer, want, n * sizeof *want));
         sx_question_free(question);
