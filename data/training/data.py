@@ -251,7 +251,7 @@ class Builder:
     def sequence(self, source, seen):
         rng, L, LC, NB, NQ = self.rng, self.L, self.LC, self.NB, self.NQ
         o = dict(T=np.zeros(L, np.int32), y=np.zeros(L, np.int32), w=np.zeros(L, np.float32), seg=np.full(L, -1, np.int32), pos=np.zeros(L, np.int32), blk=np.full(L, NB - 1, np.int32),
-                 gold=np.full((NQ, GOLD), -1, np.int32), apos=np.full(NQ, -1, np.int32), qof=np.full(L - LC, -1, np.int32), qtype=np.zeros(NQ, np.int32),
+                 gold=np.full((NQ, GOLD), -1, np.int32), apos=np.full(NQ, -1, np.int32), qof=np.full(L - LC, -1, np.int32), aim=np.full((L - LC, 2), -1, np.int32), qtype=np.zeros(NQ, np.int32),
                  qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
         p = nseg = nb = misses = 0
         pieces, needles, used = [], [], set()
@@ -370,6 +370,14 @@ class Builder:
             return Qs.named(name, "", d[KIND], rng), key
         return None, None
 
+    def steps(self, steps, places):
+        """Steps of a task's answer, {line: its blocks} -> tokens of the answer; for each the blocks it is read from, none where it is no matter"""
+        texts = [(" " if i == 0 else ", ") + text for i, (text, _) in enumerate(steps)]
+        ids, ends = self.tok.with_ends("".join(texts))
+        until = np.cumsum([len(t.encode()) for t in texts])
+        of = np.searchsorted(until, ends, side="left")
+        return ids.tolist(), [places[steps[i][1]] if steps[i][1] is not None else [] for i in of]
+
     def questions(self, o, pieces, needles, tasks, nseg):
         rng, L, LC = self.rng, self.L, self.LC
         defs, inner, strings, calls, names = self.targets(o, pieces)
@@ -390,7 +398,7 @@ class Builder:
                 break
             kind = rng.choices(types, shares)[0]
             question = answer = None
-            gold, key = [], [-1, -1, -1]
+            gold, key, aims = [], [-1, -1, -1], []
             if kind == "needle":
                 if not needles:
                     continue
@@ -399,8 +407,9 @@ class Builder:
             elif kind == "task":
                 if not tasks:
                     continue
-                _, question, _, matters, answer, places = tasks.pop(rng.randrange(len(tasks)))         # each is asked once
-                answer, gold = " " + answer, sorted({b for i, place in places if matters[i] for b in place})
+                _, question, _, matters, steps, places = tasks.pop(rng.randrange(len(tasks)))         # each is asked once
+                answer, aims = self.steps(steps, dict(places))
+                gold = sorted({b for i, place in places if matters[i] for b in place})
             elif kind == "absent":
                 question, key = self.absent(repos, names)
                 answer = Qs.NOT_HERE
@@ -476,6 +485,8 @@ class Builder:
                 o["w"][a:p + n - 1] = 1.5 if kind == "explain" else 3
                 if kind != "absent":
                     o["qof"][a - LC:p + n - LC - 1] = qi
+                for i, where in enumerate(aims[:len(tail) - 1]):
+                    o["aim"][a - LC + i, :len(where)] = where
             if len(gold) > GOLD:
                 gold = sorted(rng.sample(gold, GOLD))
             o["apos"][qi], o["qtype"][qi], o["qkey"][qi] = a, TYPES.index(kind), key

@@ -96,13 +96,16 @@ def joint(logits, right, weight, valid, whole):
     return (loss * valid).sum() / valid.sum().clamp(min=1), hit & valid, every
 
 
-def answer_tokens(iq, lm, it, gold, qof):
-    """The same at every second token of the answers, against the blocks of the own sequence."""
+def answer_tokens(iq, lm, it, gold, qof, aim):
+    """The same at every second token of the answers, against the blocks of the own sequence. aim [B, QL, 2]: the blocks that the next token
+    is read from, -1 where any right block will do."""
     N = lm.size(1) - 1
     logits = torch.einsum("bqd,bnd->bqn", iq[:, ::2], lm[:, :N]) * it.exp().clamp(max=60)
     logits = logits.masked_fill((lm[:, None, :N].abs().sum(-1) == 0), LOW)
     q = qof[:, ::2]
     g = torch.gather(gold, 1, q.clamp(min=0)[..., None].expand(-1, -1, gold.size(-1)))
+    own = aim[:, ::2]
+    g = torch.where(own[..., :1] >= 0, F.pad(own, (0, gold.size(-1) - own.size(-1)), value=-1), g)
     right = torch.where(g >= 0, logits.gather(2, g.clamp(min=0)), LOW)
     loss = torch.logsumexp(logits, 2) - torch.logsumexp(right, 2)
     return (loss * (q >= 0)).sum() / (q >= 0).sum().clamp(min=1)

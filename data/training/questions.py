@@ -184,38 +184,42 @@ def _name(rng, used):
 
 def task(kind, rng, used, hops=None):
     """A synthetic long-context task in the manner of RULER (Hsieh et al. 2024), as lines to hide in source code
-    -> lines, question, expected words in order, [for each line: does it matter?], the answer that is taught: it says on the way what it
-    has found, so that every step is one look into the context. `used` keeps names apart."""
+    -> lines, question, expected words in order, [for each line: does it matter?], steps of the answer that is taught: (text, number of the
+    line it is read from, or None where no single line says it). So every step is one look into the context. `used` keeps names apart."""
     def value():
         return str(rng.randrange(10**6, 10**7))
+
+    def each(texts):
+        return [(text, i) for i, text in enumerate(texts)]
     if kind in ("single", "multikey"):
         names = [_name(rng, used) for _ in range(1 if kind == "single" else 4)]
         values = [value() for _ in names]
-        return (["The magic number for %s is %s." % nv for nv in zip(names, values)], "What is the magic number for %s?" % names[0], values[:1], [i == 0 for i in range(len(names))], values[0])
+        return (["The magic number for %s is %s." % nv for nv in zip(names, values)], "What is the magic number for %s?" % names[0], values[:1], [i == 0 for i in range(len(names))], each(values[:1]))
     if kind == "multivalue":
         name, values = _name(rng, used), [value() for _ in range(rng.choice((2, 3, 4)))]
-        return (["One of the special values for %s is: %s." % (name, v) for v in values], "What are all the special values for %s?" % name, values, [True] * len(values), ", ".join(values))
+        return (["One of the special values for %s is: %s." % (name, v) for v in values], "What are all the special values for %s?" % name, values, [True] * len(values),
+                sorted(each(values)))                       # an order that can be told from the lines themselves: blocks have none
     if kind == "multiquery":
         names = [_name(rng, used) for _ in range(rng.choice((2, 3, 4)))]
         values = [value() for _ in names]
         return (["The magic number for %s is %s." % nv for nv in zip(names, values)], "What are the magic numbers for %s?" % ", ".join(names), values, [True] * len(names),
-                ", ".join("%s %s" % nv for nv in zip(names, values)))
+                each("%s %s" % nv for nv in zip(names, values)))
     if kind == "variables":
         names = [_name(rng, used) for _ in range((hops or rng.choice((2, 3, 4))) + 1)]
         v = value()
-        return (["VAR %s = %s" % (names[0], v)] + ["VAR %s = %s" % (b, a) for a, b in zip(names, names[1:])], "Which variables have the value %s?" % v, names, [True] * len(names), ", ".join(names))
+        return (["VAR %s = %s" % (names[0], v)] + ["VAR %s = %s" % (b, a) for a, b in zip(names, names[1:])], "Which variables have the value %s?" % v, names, [True] * len(names), each(names))
     if kind == "chain":
         names = [_name(rng, used) for _ in range(hops or rng.choice((2, 3, 4)))]
         v = value()
         return (["function %s() { return %s(); }" % nn for nn in zip(names, names[1:])] + ["function %s() { return %s; }" % (names[-1], v)], "What does %s() return in the end?" % names[0],
-                names[1:] + [v], [True] * len(names), ", ".join(names[1:] + [v]))
+                names[1:] + [v], [True] * len(names), each(names[1:] + [v]))
     words = rng.sample([a + n for a in ADJECTIVES for n in NOUNS], 6)
     often = words[:2]
     lines = [w for w in often for _ in range(4)] + words[2:]
     rng.shuffle(lines)
     tag = _name(rng, used)
     if kind == "common":
-        return (["word of %s: %s" % (tag, w) for w in lines], "Which two words of %s are the most common?" % tag, sorted(often), [w in often for w in lines], ", ".join(sorted(often)))
+        return (["word of %s: %s" % (tag, w) for w in lines], "Which two words of %s are the most common?" % tag, sorted(often), [w in often for w in lines], [(w, None) for w in sorted(often)])
     lines = [often[0]] * 5 + words[2:]
     rng.shuffle(lines)
-    return (["%s notes: %s" % (tag, w) for w in lines], "Which word is the most frequent in the notes of %s?" % tag, often[:1], [w == often[0] for w in lines], often[0])
+    return (["%s notes: %s" % (tag, w) for w in lines], "Which word is the most frequent in the notes of %s?" % tag, often[:1], [w == often[0] for w in lines], [(often[0], None)])

@@ -24,7 +24,7 @@ class Step:
         self.bufs["y"], self.bufs["blk"] = (torch.zeros(B, c.L, dtype=torch.int64, device=device) for _ in range(2))
         self.bufs["w"] = torch.zeros(B, c.L, device=device)
         self.small = {k: torch.zeros(B, *shape, dtype=torch.int64, device=device) for k, shape in
-                      dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
+                      dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), aim=(c.L - c.LC, 2), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
         self.local, self.wide = masks(c, self.bufs["seg"], device) if compiled else (None, None)
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
         self.net, self.language, self.retrieval, self.nothing, self.joint, self.answer_tokens, self.mass, self.late = (
@@ -71,7 +71,7 @@ class Step:
             every.append(x)
             right.append(y)
             if c.token_weight:
-                out["token"] = out["token"] + self.answer_tokens(iq, lm, it, s["gold"], s["qof"])
+                out["token"] = out["token"] + self.answer_tokens(iq, lm, it, s["gold"], s["qof"], s["aim"])
             if att is not None:
                 l, share = self.mass(att[0], att[1], self.bufs["blk"][:, :c.LC], s["gold"][:, :c.mass_questions], asked[:, :c.mass_questions], c.NB - 1)
                 out["mass"] = out["mass"] + l

@@ -148,8 +148,9 @@ class Questions(unittest.TestCase):
     def test_tasks(self):
         rng, used = random.Random(2), set()
         for kind in questions.TASKS * 20:
-            lines, question, words, matters, answer = questions.task(kind, rng, used)
-            self.assertTrue(all(w in answer for w in words), kind)
+            lines, question, words, matters, steps = questions.task(kind, rng, used)
+            self.assertTrue(all(w in " ".join(text for text, _ in steps) for w in words), kind)
+            self.assertTrue(all(i is None or text.split()[-1] in lines[i] for text, i in steps), kind)
             self.assertEqual(len(lines), len(matters))
             self.assertTrue(any(matters) and question and words)
             told = " ".join(line for line, m in zip(lines, matters) if m)
