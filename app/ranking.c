@@ -45,6 +45,69 @@ sx_naming sx_question_names(const char *question, const char *name)
     return found;
 }
 
+/* Words that ask for something, whatever it is: beside a name they tell nothing more. */
+static bool only_asks(const char *word, size_t n)
+{
+    static const char *const asking[] = {
+        "a",           "about",       "an",       "and",       "are",
+        "by",          "call",        "called",   "caller",    "callers",
+        "calls",       "can",         "class",    "code",      "constant",
+        "declared",    "declaration", "define",   "defined",   "defines",
+        "definition",  "describe",    "did",      "do",        "does",
+        "enum",        "explain",     "file",     "files",     "find",
+        "for",         "from",        "function", "get",       "functions",
+        "go",          "here",        "how",      "i",         "implementation",
+        "implemented", "implements",  "in",       "interface", "is",
+        "it",          "its",         "locate",   "look",      "macro",
+        "me",          "method",      "methods",  "module",    "of",
+        "on",          "open",        "or",       "purpose",   "s",
+        "see",         "show",        "source",   "struct",    "tell",
+        "that",        "the",         "there",    "this",      "to",
+        "trait",       "type",        "usages",   "use",       "used",
+        "uses",        "variable",    "was",      "what",      "where",
+        "which",       "who",         "at"};
+
+    for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
+        if (strlen(asking[i]) == n && strncasecmp(asking[i], word, n) == 0)
+            return true;
+    return false;
+}
+
+/* Takes what is named outright out of text, a copy of the question. */
+static void take_names_out(char *text, const sx_rank_span *spans, size_t n, const sx_rank_input *in)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name;
+
+        if (spans[i].named != SX_NAMED_OUTRIGHT)
+            continue;
+        name = in->definitions[spans[i].definition].name;
+        for (char *at = text; (at = strstr(at, name)) != NULL; at++)
+            memset(at, ' ', strlen(name));
+    }
+}
+
+/* Does the question ask for the names in it, or say more? One more word may be where it is. */
+static bool asks_for_names(const sx_rank_span *spans, size_t n, const sx_rank_input *in)
+{
+    char *text = strdup(in->question);
+    int more = 0;
+
+    if (text == NULL)
+        return true;
+    take_names_out(text, spans, n, in);
+    for (const char *c = text; *c;) {
+        size_t length = 0;
+
+        while (is_word((unsigned char)c[length]))
+            length++;
+        more += length > 1 && !only_asks(c, length);
+        c += length ? length : 1;
+    }
+    free(text);
+    return more <= 1;
+}
+
 bool sx_question_of_tests(const char *question)
 {
     return strcasestr(question, "test") != NULL;
@@ -107,10 +170,6 @@ static int by_score(const void *pa, const void *pb)
 {
     const sx_rank_span *a = pa, *b = pb;
 
-    bool named = a->named == SX_NAMED_OUTRIGHT;
-
-    if (named != (b->named == SX_NAMED_OUTRIGHT))
-        return named ? -1 : 1;
     if (a->score != b->score)
         return a->score > b->score ? -1 : 1;
     if (a->mass != b->mass)
@@ -142,6 +201,7 @@ static float words_of(const sx_rank_span *span, const sx_rank_input *in)
 size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
 {
     bool of_tests = sx_question_of_tests(in->question);
+    float for_name;
     size_t n = 0;
 
     for (size_t i = 0; i < in->n_blocks; i++) {
@@ -170,10 +230,12 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
             spans[n++] = spans[i];
         }
     }
+    for_name = asks_for_names(spans, n, in) ? SX_ASKED_FOR : SX_MENTIONED;
     for (size_t i = 0; i < n; i++) {
         spans[i].words = words_of(&spans[i], in);
         spans[i].score = logf(fmaxf(spans[i].rank, LEAST_RANK)) +
-                         in->lexical_weight * spans[i].words -
+                         in->lexical_weight * spans[i].words +
+                         (spans[i].named == SX_NAMED_OUTRIGHT ? for_name : 0.0f) -
                          (spans[i].aside && !of_tests ? SX_ASIDE : 0.0f);
     }
     qsort(spans, n, sizeof *spans, by_score);

@@ -9,7 +9,7 @@ import argparse, collections, json, math, os, random, re, sqlite3, time
 import numpy as np
 import torch
 import by_hand as written, controls as C, data as D, docs, questions as Qs, runner, words
-from rank import score as ranked
+from rank import ASKED_FOR, MENTIONED, asks_for_names, outright, score as ranked
 
 START = time.time()
 SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
@@ -140,15 +140,6 @@ def rank(seen, i):
     return (*(sorted(by, key=lambda b: -by[b]) for by in orders), [b for b, _ in mass.most_common()])
 
 
-def outright(question, name):
-    """Does the question give this name, clearly as a name? (app/ranking.h)"""
-    for m in re.finditer(r"(?<!\w)" + re.escape(name) + r"(?!\w)", question):
-        before, behind = question[m.start() - 1:m.start()], question[m.end():m.end() + 1]
-        if behind == "(" or (before == behind and before in ("`", "'")) or re.search(r"[_0-9]|.[A-Z]", name):
-            return True
-    return False
-
-
 def shown_order(r, seen, i, proposed, weight, question):
     """Definitions as the program shows them (numbers of r.defs; what belongs to none as -1 - block), best first"""
     rank, found = collections.Counter(), {}
@@ -160,8 +151,9 @@ def shown_order(r, seen, i, proposed, weight, question):
     for k, blocks, score in proposed:
         k = k if k >= 0 else -1 - blocks[0]
         found[k] = max(found.get(k, 0.0), score)
-    named = {k: k >= 0 and outright(question, r.defs[k]["name"]) for k in rank}
-    return sorted(rank, key=lambda k: (not named[k], -ranked((rank[k], found.get(k, 0.0)), weight)))
+    named = {k for k in rank if k >= 0 and outright(question, r.defs[k]["name"])}
+    extra = ASKED_FOR if asks_for_names(question, {r.defs[k]["name"] for k in named}) else MENTIONED
+    return sorted(rank, key=lambda k: -ranked((rank[k], found.get(k, 0.0), 0, extra * (k in named)), weight))
 
 
 def retrieve(run, s, rows, upto, n, r=None, size=32):

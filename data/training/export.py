@@ -65,6 +65,9 @@ def main(checkpoint, tokenizer, out):
     with open(os.path.join(out, "config.json"), "w") as f:
         json.dump(config(meta["settings"], tensors["null"], tensors["joint"]), f, indent=2)
         f.write("\n")
+    with open(os.path.join(out, "training.json"), "w") as f:         # for the model card, and for a slice that starts from this folder
+        json.dump({"state": meta["state"], "settings": meta["settings"]}, f, indent=1)
+        f.write("\n")
     shutil.copyfile(tokenizer, os.path.join(out, "tokenizer.json"))
     total = n + os.path.getsize(tokenizer)
     print("%s: %.2f MB of weights, %.2f MB with the tokenizer; step %d, %.0f M tokens, %.0f s of training" % (out, n / 1e6, total / 1e6, meta["state"]["step"], meta["state"]["tokens"] / 1e6, meta["state"]["seconds"]))

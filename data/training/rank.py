@@ -5,14 +5,35 @@
 
 Comments of half of the documented functions are taken out of the sources, and those functions are asked for by their first sentence, as it
 stands and as someone would put it; others by name and by the words of their name. Candidates are the places that the program
-selected; a candidate's score is log(rank) + lexical_weight * words (app/ranking.h). Standard library only."""
-import collections, json, math, os, random, subprocess, sys
+selected; a candidate's score is log(rank) + lexical_weight * words, more for a name in the question, less for tests (app/ranking.h).
+Standard library only."""
+import collections, json, math, os, random, re, subprocess, sys
 import ask_by_hand, docs, questions as Qs, shards
+from collect import TEST
 from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start
 
 KINDS = ("named", "meaning", "asked", "words")
 EACH = 120                       # questions of a kind and package
-LEAST_RANK = 1e-5                # app/ranking.c
+LEAST_RANK, ASIDE, MENTIONED, ASKED_FOR = 1e-5, 5.0, 3.0, 1000.0        # app/ranking.[ch]
+ASKING = set("""a about an and are by call called caller callers calls can class code constant declared declaration define defined defines definition describe did do does enum
+    explain file files find for from function get functions go here how i implementation implemented implements in interface is it its locate look macro me method methods module of
+    on open or purpose s see show source struct tell that the there this to trait type usages use used uses variable was what where which who at""".split())
+
+
+def outright(question, name):
+    """Does the question give this name, clearly as a name? (app/ranking.h)"""
+    for m in re.finditer(r"(?<!\w)" + re.escape(name) + r"(?!\w)", question) if name else ():
+        before, behind = question[m.start() - 1:m.start()], question[m.end():m.end() + 1]
+        if behind == "(" or (before == behind and before in ("`", "'")) or re.search(r"[_0-9]|.[A-Z]", name):
+            return True
+    return False
+
+
+def asks_for_names(question, names):
+    """Does the question ask for these names, which are outright in it, and say no more? (app/ranking.h)"""
+    for name in names:
+        question = question.replace(name, " " * len(name))
+    return sum(len(w) > 1 and w.lower() not in ASKING for w in re.findall(r"\w+", question, re.A)) <= 1
 
 
 def prepare(records, rng):
@@ -58,13 +79,17 @@ def ask(sparsex, dev, work, out, *names):
             rows = [(kind, *x) for kind in KINDS for x in asked[kind]]
             answers = ask_by_hand.answers_of(sparsex, folder, [q for _, q, _, _ in rows], ["--top", "100"])
             for (kind, question, path, name), answer in zip(rows, answers):
-                spans = [(round(s["rank"], 9), round(s["words"], 5), int(s["path"] == path and s["name"] == name)) for s in answer["spans"]]
+                named = [outright(question, re.split(r"::|\.|#", s["name"] or "")[-1]) for s in answer["spans"]]
+                extra = ASKED_FOR if asks_for_names(question, {re.split(r"::|\.|#", s["name"])[-1] for s, n in zip(answer["spans"], named) if n}) else MENTIONED
+                spans = [(round(s["rank"], 9), round(s["words"], 5), int(s["path"] == path and s["name"] == name),
+                          extra * n - (ASIDE if TEST.search(s["path"]) and "test" not in question.lower() else 0)) for s, n in zip(answer["spans"], named)]
                 sink.write(json.dumps({"repo": repo, "kind": kind, "question": question, "rows": spans}) + "\n")
             print(repo, len(rows), "questions", flush=True)
 
 
 def score(row, weight):
-    return math.log(max(row[0], LEAST_RANK)) + weight * row[1]
+    """row: rank, words, is it right, what counts beside"""
+    return math.log(max(row[0], LEAST_RANK)) + weight * row[1] + row[3]
 
 
 def fit(path, config=None):

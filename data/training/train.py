@@ -125,6 +125,19 @@ def is_model(folder):
     return os.path.exists(os.path.join(folder, "model.safetensors"))
 
 
+def state_of(folder):
+    """How far the training was that `folder` is of; nothing where a model does not say"""
+    whole, told = os.path.join(folder, "state.pt"), os.path.join(folder, "training.json")
+    if os.path.exists(whole):
+        return torch.load(whole, map_location="cpu", weights_only=False)["state"]
+    if not is_model(folder):
+        return travel.read(folder, "weights")[1]["state"]
+    if not os.path.exists(told):
+        return {}
+    with open(told) as f:
+        return json.load(f)["state"]
+
+
 def read_checkpoint(folder, model, optimizers, state):
     """-> True if everything came back, False if momentum and kept landmarks did not"""
     whole = os.path.join(folder, "state.pt")
@@ -204,9 +217,8 @@ def main():
     gc.freeze()                                   # the workers share these objects; the collector would copy their pages
     state = {"step": 0, "tokens": 0, "seconds": 0.0, "slice": 0}
     context = get_context("fork")
-    if a.source and not is_model(a.source):       # the slice's number decides the order of the data: known before the workers start
-        whole = os.path.join(a.source, "state.pt")
-        state.update(torch.load(whole, map_location="cpu", weights_only=False)["state"] if os.path.exists(whole) else travel.read(a.source, "weights")[1]["state"])
+    if a.source:                                  # the slice's number decides the order of the data: known before the workers start
+        state.update(state_of(a.source))
     state["slice"] += 1
     queue = context.Queue(8)
     workers = [context.Process(target=work, args=(tokenizer, c.seed * 1000 + state["slice"] * 100 + i * world + rank, c, queue), daemon=True) for i in range(c.workers)]

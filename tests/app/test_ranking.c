@@ -81,6 +81,15 @@ static void test_order(void)
     /* a name outright comes before a higher rank, a mere word does not */
     SX_CHECK(rank(s, by_rank, 2, "where is `push` defined") == 2 && s[0].definition == 1);
     SX_CHECK(rank(s, by_rank, 2, "push()") == 2 && s[0].definition == 1);
+    SX_CHECK(rank(s, by_rank, 2, "Who calls `push`?") == 2 && s[0].definition == 1);
+    SX_CHECK(rank(s, by_rank, 2, "`push` in ring.c") == 2 && s[0].definition == 1);
+    /* one that is mentioned among other things only counts more: 0.1 before 0.2, not 0.01 */
+    const sx_rank_block far[] = {{0, 200, 300, 0.01f, 0, false}, {0, 300, 390, 0.9f, 0, false}};
+    SX_CHECK(rank(s, by_rank, 2, "checks whether push() ran before the flush") == 2 &&
+             s[0].definition == 1);
+    SX_CHECK(rank(s, far, 2, "checks whether push() ran before the flush") == 2 &&
+             s[0].definition == 2);
+    SX_CHECK(rank(s, far, 2, "Where is `push` defined?") == 2 && s[0].definition == 1);
     SX_CHECK(rank(s, by_place, 3, "") == 3 && s[0].file == 0 && s[1].start_byte == 3);
 }
 
