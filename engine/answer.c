@@ -56,17 +56,20 @@ static int by_rank(const void *a, const void *b)
 static int rank_blocks(asking *a, sx_question *question, char *err, size_t errlen)
 {
     float *score = malloc(sizeof *score * (a->n_touched + 1)), most = -INFINITY, sum = 0.0f;
-    int rc = -ENOMEM;
+    int rc;
 
-    if (score)
-        rc = sx_question_score(question, score, a->touched, a->n_touched, a->event, a->user, err,
-                               errlen);
-    for (size_t i = 0; rc == 0 && i < a->n_touched; i++)
-        most = fmaxf(most, score[i]);
-    for (size_t i = 0; rc == 0 && i < a->n_touched; i++)
-        sum += expf(score[i] - most);
-    for (size_t i = 0; rc == 0 && i < a->n_touched; i++)
-        a->rank[a->touched[i]] = score[i] - most - logf(sum);
+    if (!score)
+        return -ENOMEM;
+    rc = sx_question_score(question, score, a->touched, a->n_touched, a->event, a->user, err,
+                           errlen);
+    if (rc == 0) {
+        for (size_t i = 0; i < a->n_touched; i++)
+            most = fmaxf(most, score[i]);
+        for (size_t i = 0; i < a->n_touched; i++)
+            sum += expf(score[i] - most);
+        for (size_t i = 0; i < a->n_touched; i++)
+            a->rank[a->touched[i]] = score[i] - most - logf(sum);
+    }
     free(score);
     return rc;
 }

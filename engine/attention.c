@@ -18,7 +18,7 @@ struct sx_question {
     int k;           /* blocks a token selects by itself */
     int width;       /* and with those that are joined, at most */
     int n_joined;
-    uint32_t *joined;     /* [width - k]; the first n_joined count */
+    int32_t *joined;      /* [width - k]; the first n_joined count */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
     float *iq;          /* [CHUNK, landmark_dim] */
@@ -202,6 +202,14 @@ static float dot(const float *a, const float *b, int n)
     return sum;
 }
 
+static bool contains(const int32_t *blocks, int n, int32_t block)
+{
+    for (int i = 0; i < n; i++)
+        if (blocks[i] == block)
+            return true;
+    return false;
+}
+
 /* Row i's own choice, then what was joined and is not in it. */
 static void join_blocks(sx_question *q, int global, int i)
 {
@@ -215,13 +223,10 @@ static void join_blocks(sx_question *q, int global, int i)
     while (n < q->k && block[n] >= 0)
         n++;
     for (int j = 0; j < q->n_joined; j++) {
-        bool there = false;
-        for (int m = 0; m < n && !there; m++)
-            there = block[m] == (int32_t)q->joined[j];
-        if (there)
+        if (contains(block, n, q->joined[j]))
             continue;
-        block[n] = (int32_t)q->joined[j];
-        score[n++] = dot(iq, landmark_of(q, global, q->joined[j]), q->t->landmark_dim);
+        block[n] = q->joined[j];
+        score[n++] = dot(iq, landmark_of(q, global, (uint32_t)q->joined[j]), q->t->landmark_dim);
     }
     for (; n < q->width; n++)
         block[n] = -1;
@@ -376,13 +381,10 @@ void sx_question_hold(sx_question *q, int best)
     for (uint32_t g = 0; g < q->t->config.n_global; g++) {
         const sx_selection *chosen = &q->selection[g];
 
-        for (int i = 0; i < chosen->n && (best == 0 || i < best); i++) {
-            bool there = q->n_joined == q->width - q->k;
-            for (int j = 0; j < q->n_joined && !there; j++)
-                there = q->joined[j] == (uint32_t)chosen->block[i];
-            if (!there)
-                q->joined[q->n_joined++] = (uint32_t)chosen->block[i];
-        }
+        for (int i = 0; i < chosen->n && (best == 0 || i < best); i++)
+            if (q->n_joined < q->width - q->k &&
+                !contains(q->joined, q->n_joined, chosen->block[i]))
+                q->joined[q->n_joined++] = chosen->block[i];
     }
 }
 
@@ -429,16 +431,16 @@ int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
     int last = (int)q->t->config.n_global - 1, rc;
+    int32_t n_rows;
 
     for (size_t i = 0; i < n; i++)
         score[i] = landmark_score(q, blocks[i]);
     if (!q->late)
         return 0;
-    for (size_t i = 0; i < n; i++) { /* one by one: as little as possible is recomputed at once */
-        int32_t block = (int32_t)blocks[i], n_rows;
-
-        if ((rc = sx_context_need(q->context, &block, 1, event, user, err, errlen)) < 0)
-            return rc;
+    if ((rc = sx_context_need(q->context, (const int32_t *)blocks, n, event, user, err, errlen)) <
+        0)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
         const void *rows = sx_context_rows(q->context, blocks[i], last, &n_rows);
         score[i] += sx_late_interaction_score(q->late, rows, q->context->engine->kv_format, n_rows);
     }
@@ -450,15 +452,12 @@ float sx_question_margin(const sx_question *q)
     const sx_transformer *t = q->t;
     float sum = 0.0f;
 
-    for (uint32_t l = 0; l < t->config.num_hidden_layers; l++) {
-        const sx_layer *layer = &t->layers[l];
-        const sx_selection *s = layer->global >= 0 ? &q->selection[layer->global] : NULL;
-        if (!s)
-            continue;
+    for (uint32_t g = 0; g < t->config.n_global; g++) {
+        const sx_selection *s = &q->selection[g];
         if (!t->config.has_null_scores || s->n < 1)
             return INFINITY;
-        sum += t->config.rank_weight[layer->global] * layer->temperature *
-               (s->score[0] - t->config.null_score[layer->global]);
+        sum += t->config.rank_weight[g] * t->layers[t->config.global_layers[g]].temperature *
+               (s->score[0] - t->config.null_score[g]);
     }
     return sum;
 }

@@ -55,10 +55,14 @@ int sx_context_add(sx_context *context, const sx_context_segment *segment, char 
     if (n < 1 || n > segment->n_tokens || segment->n_tokens > context->engine->longest ||
         segment->block_starts[0] != 0)
         goto bad;
-    for (uint32_t b = 1; b < n; b++)
-        if (segment->block_starts[b] <= segment->block_starts[b - 1] ||
-            segment->block_starts[b] >= segment->n_tokens)
+    for (uint32_t b = 0; b < n; b++) {
+        uint32_t start = segment->block_starts[b];
+        uint32_t end = b + 1 < n ? segment->block_starts[b + 1] : segment->n_tokens;
+
+        if (end <= start || end > segment->n_tokens ||
+            end - start > context->engine->info.block_tokens)
             goto bad;
+    }
     if (context->n_blocks > INT32_MAX - n ||
         !grow((void **)&context->parts, context->n_parts + 1, &context->cap_parts,
               sizeof *context->parts) ||

@@ -107,7 +107,8 @@ typedef struct sx_context_segment {
 
 int sx_context_new(sx_context **out, sx_engine *engine, char *err, size_t errlen);
 void sx_context_free(sx_context *context);
-/* Segments in tree order. */
+/* Segments in tree order. -EINVAL for one that does not fit the model: too long, a block too long
+ * or empty. */
 int sx_context_add(sx_context *context, const sx_context_segment *segment, char *err,
                    size_t errlen);
 /* Where tokens come from when k and v were not kept. *tokens is malloc'ed and becomes the engine's.

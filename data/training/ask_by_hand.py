@@ -29,12 +29,17 @@ def answers_of(sparsex, folder, questions, options=()):
     return [json.loads(a) for a in answers]
 
 
+def unscoped(name):
+    """The last part of a shown name"""
+    return re.split(r"::|\.|#", name or "")[-1]
+
+
 def ask(sparsex, folder, rows):
     """-> the place of the first right span in each answer, from 1; 0 where none is shown"""
     places = []
     for row, answer in zip(rows, answers_of(sparsex, folder, [r["question"] for r in rows])):
         right = by_hand.answers(row)
-        shown = [(s["path"], re.split(r"::|\.|#", s["name"] or "")[-1]) for s in answer["spans"]]
+        shown = [(s["path"], unscoped(s["name"])) for s in answer["spans"]]
         places.append(next((i for i, s in enumerate(shown, 1) if s in right), 0))
     return places
 

@@ -189,10 +189,11 @@ def comment_ranges(f, s, e, rng, share, part=0.0):
 
 
 class Builder:
-    """Makes groups of sequences. shape: L tokens a sequence, the first LC of them context; NB blocks; NQ questions at most."""
+    """Makes groups of sequences: c.L tokens a sequence, the first c.LC of them context; c.NB blocks; c.NQ questions at most."""
 
-    def __init__(self, files, tokenizer, rng, L=32768, LC=24576, NB=1024, NQ=320, strip=0.6, repository=0.6, told=0.2, part=0.35):
-        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told, self.part = files, rng, L, LC, NB, NQ, strip, repository, told, part
+    def __init__(self, files, tokenizer, rng, c):
+        """c: settings.Settings"""
+        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told, self.part = files, rng, c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part
         self.tok = Tokenizer(tokenizer)
         self.segments, self.repos = [], {}
         for i, f in enumerate(files):

@@ -14,6 +14,7 @@ from rank import ASKED_FOR, MENTIONED, asks_for_names, outright, score as ranked
 START = time.time()
 SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
 LEVELS = (131072, 1048576, 4194304, 10485760, 31457280)
+PLACES = (("first", 1), ("five", 5), ("sixteen", 16))
 WORD = re.compile(r"\w+")
 
 
@@ -168,21 +169,18 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
         _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined)
         for i, (question, right, x) in enumerate(part):
             by, landmarks, mass = rank(seen, i)
-            c["first"] += by[0] in right
-            c["five"] += any(b in right for b in by[:5])
-            c["sixteen"] += any(b in right for b in by[:16])
+            for prefix, order in (("", by), ("landmarks ", landmarks)):
+                for name, most in PLACES:
+                    c[prefix + name] += any(b in right for b in order[:most])
             c["selected"] += any(b in right for b in by)
-            c["landmarks first"] += landmarks[0] in right
-            c["landmarks five"] += any(b in right for b in landmarks[:5])
-            c["landmarks sixteen"] += any(b in right for b in landmarks[:16])
             c["mass first"] += mass[0] in right
             c["said absent"] += sum(l[3][i].item() for l in seen.layers) < 0
             if r and x is not None:
                 answers = x if isinstance(x, set) else {r.number[x["key"]]}
                 order = shown_order(r, seen, i, proposed[i], run.lexical, question)
                 place = next((j for j, k in enumerate(order) if k in answers), 99)
-                for name, upto_place in (("shown first", 1), ("shown five", 5), ("shown sixteen", 16)):
-                    c[name] += place < upto_place
+                for name, most in PLACES:
+                    c["shown " + name] += place < most
     return c
 
 

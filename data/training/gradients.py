@@ -53,7 +53,7 @@ def main():
     files = D.load(sorted(glob.glob(os.path.join(a.corpus, "*.jsonl.xz")))[:1], a.tokenizer, 1)
 
     def group(c):
-        return tensors(D.Builder(files, a.tokenizer, random.Random(7), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part).group(c.B))
+        return tensors(D.Builder(files, a.tokenizer, random.Random(7), c).group(c.B))
     bad = 0
     g = group(small)
     plain = Step(small, start(small, device, a.source, torch.float32), device, False)

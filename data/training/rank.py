@@ -33,7 +33,7 @@ def asks_for_names(question, names):
     """Does the question ask for these names, which are outright in it, and say no more? (app/ranking.h)"""
     for name in names:
         question = question.replace(name, " " * len(name))
-    return sum(len(w) > 1 and w.lower() not in ASKING for w in re.findall(r"\w+", question, re.A)) <= 1
+    return sum(len(w) > 1 and w.lower() not in ASKING for w in re.findall(r"(?:\w|[^\x00-\x7f])+", question, re.A)) <= 1
 
 
 def prepare(records, rng):
@@ -79,8 +79,9 @@ def ask(sparsex, dev, work, out, *names):
             rows = [(kind, *x) for kind in KINDS for x in asked[kind]]
             answers = ask_by_hand.answers_of(sparsex, folder, [q for _, q, _, _ in rows], ["--top", "100"])
             for (kind, question, path, name), answer in zip(rows, answers):
-                named = [outright(question, re.split(r"::|\.|#", s["name"] or "")[-1]) for s in answer["spans"]]
-                extra = ASKED_FOR if asks_for_names(question, {re.split(r"::|\.|#", s["name"])[-1] for s, n in zip(answer["spans"], named) if n}) else MENTIONED
+                shown = [ask_by_hand.unscoped(s["name"]) for s in answer["spans"]]
+                named = [outright(question, n) for n in shown]
+                extra = ASKED_FOR if asks_for_names(question, {n for n, is_named in zip(shown, named) if is_named}) else MENTIONED
                 spans = [(round(s["rank"], 9), round(s["words"], 5), int(s["path"] == path and s["name"] == name),
                           extra * n - (ASIDE if TEST.search(s["path"]) and "test" not in question.lower() else 0)) for s, n in zip(answer["spans"], named)]
                 sink.write(json.dumps({"repo": repo, "kind": kind, "question": question, "rows": spans}) + "\n")

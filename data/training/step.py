@@ -76,7 +76,7 @@ class Step:
                 l, share = self.mass(att[0], att[1], self.bufs["blk"][:, :c.LC], s["gold"][:, :c.mass_questions], asked[:, :c.mass_questions], c.NB - 1)
                 out["mass"] = out["mass"] + l
                 shares.append(share.detach())
-        if c.joint_weight:
+        if c.joint_weight or c.late_weight:
             out["joint"], hit, ranked = self.joint(every, right, model.joint, (asked & ~absent).reshape(-1), whole.reshape(-1))
             hits.append(hit)
             if c.late_weight:

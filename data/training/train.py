@@ -34,7 +34,7 @@ FILES = None
 def work(tokenizer, seed, c, queue):
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
-    builder = D.Builder(FILES, tokenizer, random.Random(seed), c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part)
+    builder = D.Builder(FILES, tokenizer, random.Random(seed), c)
     while True:
         try:
             group = builder.group(c.B)
@@ -138,8 +138,8 @@ def state_of(folder):
         return json.load(f)["state"]
 
 
-def read_checkpoint(folder, model, optimizers, state):
-    """-> True if everything came back, False if momentum and kept landmarks did not"""
+def read_checkpoint(folder, model, optimizers):
+    """All but what state_of() says -> True if everything came back, False if momentum and kept landmarks did not"""
     whole = os.path.join(folder, "state.pt")
     if os.path.exists(whole):
         s = torch.load(whole, map_location="cpu", weights_only=False)
@@ -147,7 +147,6 @@ def read_checkpoint(folder, model, optimizers, state):
         optimizers.adam.load_state_dict(s["adam"])
         for (_, m), kept in zip(optimizers.groups, s["muon"]):
             m.copy_(kept)
-        state.update(s["state"])
         random.setstate(s["random"])
         torch.set_rng_state(s["torch"])
         return True
@@ -158,12 +157,11 @@ def read_checkpoint(folder, model, optimizers, state):
         model.load_state_dict({**model.state_dict(), **tensors})
         return False
     mine = optimizers.momentum()
-    tensors, momentum, meta = travel.load(folder, {n: tuple(m.shape) for n, m in mine.items()})
+    tensors, momentum, _ = travel.load(folder, {n: tuple(m.shape) for n, m in mine.items()})
     model.load_state_dict({n: torch.from_numpy(np.array(x)) for n, x in tensors.items()})
     with torch.no_grad():
         for n, m in momentum.items():
             mine[n].copy_(torch.from_numpy(m))
-    state.update(meta["state"])
     log("travelled:", len(tensors), "tensors,", len(momentum), "with momentum")
     return False
 
@@ -235,10 +233,9 @@ def main():
     torch.set_float32_matmul_precision("high")
     model = Model(c, torch.bfloat16 if gpu else torch.float32).to(device)
     optimizers = Optimizers(model, c, gpu)
-    complete, number = True, state["slice"]
+    complete = True
     if a.source:
-        complete = read_checkpoint(a.source, model, optimizers, state)
-        state["slice"] = number
+        complete = read_checkpoint(a.source, model, optimizers)
         log("from", a.source, json.dumps(state))
     log("parameters M %.2f" % (sum(p.numel() for p in model.parameters()) / 1e6), "settings", json.dumps(vars(c)))
     step = Step(c, model, device, gpu, world, gather if world > 1 else None)

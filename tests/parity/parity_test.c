@@ -271,6 +271,21 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
     }
 }
 
+/* A stored segment with a block longer than the model's is refused. */
+static void check_long_block(sx_engine *engine, const store *s)
+{
+    const uint32_t start = 0;
+    sx_context_segment segment = {0,      s->part[0].n_tokens,  1,
+                                  &start, s->part[0].landmarks, s->part[0].kv};
+    sx_context *context = NULL;
+
+    SX_CHECK(s->part[0].n_tokens > engine->info.block_tokens);
+    SX_CHECK(sx_context_new(&context, engine, NULL, 0) == 0);
+    SX_CHECK(sx_context_add(context, &segment, NULL, 0) == -EINVAL);
+    SX_CHECK(sx_context_blocks(context) == 0);
+    sx_context_free(context);
+}
+
 /* What a question gives must not depend on whether k and v were kept. */
 static void check_recompute(sx_engine *engine, store *s)
 {
@@ -393,6 +408,7 @@ static void run(const char *model, const sx_safetensors *f, const char *isa, sx_
     sx_context_free(context);
     if (format == SX_I8) {
         check_recompute(engine, &s);
+        check_long_block(engine, &s);
         check_dense(engine, &s);
         check_joined(engine, &s);
     }
