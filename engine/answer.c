@@ -52,26 +52,19 @@ static int by_rank(const void *a, const void *b)
     return x->block < y->block ? -1 : x->block > y->block;
 }
 
-/* Log-softmax of the scores that <a>, the last token, gives to all that it chose. */
-static int rank_blocks(asking *a, sx_question *question, char *err, size_t errlen)
+/* Log-softmax of the scores of what <a> saw and ordered. */
+static void rank_blocks(asking *a, const sx_question *question)
 {
-    float *score = malloc(sizeof *score * (a->n_touched + 1)), most = -INFINITY, sum = 0.0f;
-    int rc;
+    size_t n;
+    const sx_scored_block *order = sx_question_order(question, &n);
+    float most = n ? order[0].score : 0.0f, sum = 0.0f;
 
-    if (!score)
-        return -ENOMEM;
-    rc = sx_question_score(question, score, a->touched, a->n_touched, a->event, a->user, err,
-                           errlen);
-    if (rc == 0) {
-        for (size_t i = 0; i < a->n_touched; i++)
-            most = fmaxf(most, score[i]);
-        for (size_t i = 0; i < a->n_touched; i++)
-            sum += expf(score[i] - most);
-        for (size_t i = 0; i < a->n_touched; i++)
-            a->rank[a->touched[i]] = score[i] - most - logf(sum);
-    }
-    free(score);
-    return rc;
+    for (size_t i = 0; i < n; i++)
+        if (a->is_touched[order[i].block])
+            sum += expf(order[i].score - most);
+    for (size_t i = 0; i < n; i++)
+        if (a->is_touched[order[i].block])
+            a->rank[order[i].block] = order[i].score - most - logf(sum);
 }
 
 /* Adds what the last token chose. */
@@ -245,10 +238,11 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
                               errlen)) < 0 ||
         (rc = sx_question_push(timeline, prompt, (int)n + 2, event, user, err, errlen)) < 0)
         goto out;
-    add_step(&a, timeline);
-    if ((rc = rank_blocks(&a, timeline, err, errlen)) < 0)
-        goto out;
     out->margin = a.margin = sx_question_margin(timeline);
+    if ((rc = sx_question_look_again(timeline, c->token_answer, event, user, err, errlen)) < 0)
+        goto out;
+    add_step(&a, timeline);
+    rank_blocks(&a, timeline);
     out->prefill_ms = now_ms() - start;
     start = now_ms();
     if ((rc = emit(&a, SX_EVENT_READ, a.token_mass, NULL, 0)) < 0)

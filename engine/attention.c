@@ -2,6 +2,7 @@
  * chunks; a row costs its own arithmetic only, because the question's k and v stay. */
 #include "engine/attention.h"
 #include "engine/late_interaction.h"
+#include "engine/reading.h"
 
 #include <errno.h>
 #include <math.h>
@@ -17,7 +18,7 @@ struct sx_question {
     int capacity, n; /* tokens there may be, tokens there are */
     int k;           /* blocks a token selects by itself */
     int width;       /* and with those that are joined, at most */
-    int n_joined;
+    int n_joined, most_joined;
     int32_t *joined;      /* [width - k]; the first n_joined count */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
@@ -37,6 +38,9 @@ struct sx_question {
     size_t work_bytes;
     sx_selection *selection;   /* [n_global] of the last token */
     sx_late_interaction *late; /* NULL: the model has none, or nothing is selected */
+    sx_reading *reading;       /* likewise */
+    sx_scored_block *order;    /* [n_order] best first: sx_question_look_again() */
+    size_t n_order;
 };
 
 static int no_memory(char *err, size_t errlen)
@@ -46,6 +50,12 @@ static int no_memory(char *err, size_t errlen)
         "E-MEMORY: not enough memory for the question; the index is kept; free memory or ask with "
         "sparse attention");
     return -ENOMEM;
+}
+
+static int cancelled(char *err, size_t errlen)
+{
+    snprintf(err, err ? errlen : 0, "E-CANCELLED: the answer was stopped; the index is kept");
+    return -ECANCELED;
 }
 
 static float *floats(size_t rows, size_t width)
@@ -73,7 +83,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     if (k > context->n_blocks)
         k = context->n_blocks;
     bool joins = k > 0 && k < context->n_blocks;
-    width = k + (joins ? options->n_joined + SX_HELD_MOST : 0);
+    width = k + (joins ? options->n_joined + SX_JOINED_MOST + SX_HELD_MOST : 0);
     for (size_t i = 0; joins && i < options->n_joined; i++)
         if (options->joined[i] >= context->n_blocks) {
             free(q);
@@ -114,8 +124,10 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
         !q->logits || !q->iq || !q->last_iq || !q->joined || !q->part_score || !q->topk_work ||
         !q->top_block || !q->top_score || !q->block || !q->score || !q->run || !q->run_rows ||
         !q->first_run || !q->mass || !q->selection ||
-        (k > 0 && sx_late_interaction_new(&q->late, t, CHUNK) < 0))
+        (k > 0 &&
+         (sx_late_interaction_new(&q->late, t, CHUNK) < 0 || sx_reading_new(&q->reading, t) < 0)))
         goto short_of_memory;
+    q->most_joined = joins ? (int)options->n_joined + SX_HELD_MOST : 0;
     if (joins && options->n_joined) {
         memcpy(q->joined, options->joined, options->n_joined * sizeof *q->joined);
         q->n_joined = (int)options->n_joined;
@@ -152,6 +164,8 @@ void sx_question_free(sx_question *q)
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]);
     sx_late_interaction_free(q->late);
+    sx_reading_free(q->reading);
+    free(q->order);
     free(q);
 }
 
@@ -344,11 +358,10 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
     sx_transformer_embed(t, q->x, ids, n);
     for (int l = 0; l < (int)t->config.num_hidden_layers; l++) {
         const sx_layer *layer = &t->layers[l];
-        if (!go_on(event, user)) {
-            snprintf(err, err ? errlen : 0,
-                     "E-CANCELLED: the answer was stopped; the index is kept");
-            return -ECANCELED;
-        }
+        if (!go_on(event, user))
+            return cancelled(err, errlen);
+        if (q->reading && layer->global == 0)
+            sx_reading_push(q->reading, q->x, n);
         if (!sx_transformer_qkv(t, l, q->h, q->qkv, q->x, q->rope, n))
             return no_memory(err, errlen);
         for (int i = 0; i < n; i++) { /* the question's own k and v */
@@ -382,8 +395,7 @@ void sx_question_hold(sx_question *q, int best)
         const sx_selection *chosen = &q->selection[g];
 
         for (int i = 0; i < chosen->n && (best == 0 || i < best); i++)
-            if (q->n_joined < q->width - q->k &&
-                !contains(q->joined, q->n_joined, chosen->block[i]))
+            if (q->n_joined < q->most_joined && !contains(q->joined, q->n_joined, chosen->block[i]))
                 q->joined[q->n_joined++] = chosen->block[i];
     }
 }
@@ -427,6 +439,55 @@ static float landmark_score(const sx_question *q, uint32_t block)
     return sum;
 }
 
+typedef struct asked {
+    sx_event_fn event;
+    void *user;
+} asked;
+
+static bool ask_event(void *user)
+{
+    const asked *a = user;
+    return go_on(a->event, a->user);
+}
+
+/* score[i] += what the best SX_READ_MOST of n blocks, by score, say read alone, and the least of it
+ * for the rest. */
+static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size_t n,
+                      sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    int n_global = (int)q->t->config.n_global, most = n < SX_READ_MOST ? (int)n : SX_READ_MOST, rc;
+    scored *order = malloc(sizeof *order * (n + 1));
+    const void **rows = calloc((size_t)most * (size_t)n_global + 1, sizeof *rows);
+    int32_t n_rows[SX_READ_MOST];
+    float said[SX_READ_MOST], least = INFINITY;
+
+    if (!order || !rows) {
+        rc = no_memory(err, errlen);
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        order[i] = (scored){score[i], (int32_t)i};
+    qsort(order, n, sizeof *order, by_score);
+    for (int i = 0; i < most; i++)
+        for (int g = 0; g < n_global; g++)
+            rows[i * n_global + g] = sx_context_rows(q->context, blocks[order[i].block], g,
+                                                     &n_rows[i]);
+    rc = sx_reading_score(q->reading, said, rows, n_rows, most, q->context->engine->kv_format,
+                          q->context->engine->threads, ask_event, &(asked){event, user});
+    if (rc < 0) {
+        rc = rc == -ECANCELED ? cancelled(err, errlen) : no_memory(err, errlen);
+        goto out;
+    }
+    for (int i = 0; i < most; i++)
+        least = fminf(least, said[i]);
+    for (size_t i = 0; i < n; i++)
+        score[order[i].block] += i < (size_t)most ? said[i] : least;
+out:
+    free(order);
+    free(rows);
+    return rc;
+}
+
 int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size_t n,
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
@@ -435,16 +496,149 @@ int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size
 
     for (size_t i = 0; i < n; i++)
         score[i] = landmark_score(q, blocks[i]);
-    if (!q->late)
+    if (n == 0 || (!q->late && !q->reading))
         return 0;
     if ((rc = sx_context_need(q->context, (const int32_t *)blocks, n, event, user, err, errlen)) <
         0)
         return rc;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && q->late; i++) {
         const void *rows = sx_context_rows(q->context, blocks[i], last, &n_rows);
         score[i] += sx_late_interaction_score(q->late, rows, q->context->engine->kv_format, n_rows);
     }
-    return 0;
+    return q->reading && sx_reading_can(q->reading)
+               ? read_alone(q, score, blocks, n, event, user, err, errlen)
+               : 0;
+}
+
+/* The k best of what is added: a heap with the worst on top. */
+static void keep_best(scored *heap, size_t *n, size_t k, scored added)
+{
+    size_t at = *n;
+
+    if (*n < k) {
+        for (heap[(*n)++] = added; at > 0 && by_score(&heap[at], &heap[(at - 1) / 2]) > 0;
+             at = (at - 1) / 2) {
+            scored up = heap[(at - 1) / 2];
+            heap[(at - 1) / 2] = heap[at];
+            heap[at] = up;
+        }
+        return;
+    }
+    if (k == 0 || by_score(&added, &heap[0]) > 0)
+        return;
+    for (at = 0;;) {
+        size_t worst = 2 * at + 1;
+
+        if (worst + 1 < k && by_score(&heap[worst + 1], &heap[worst]) > 0)
+            worst++;
+        if (worst >= k || by_score(&heap[worst], &added) <= 0)
+            break;
+        heap[at] = heap[worst];
+        at = worst;
+    }
+    heap[at] = added;
+}
+
+/* The SX_CANDIDATES best by what landmark_score() says, of the segments whose k and v are at hand:
+ * making those of two hundred segments again would take minutes. best: room for them -> how many */
+static size_t best_by_landmarks(sx_question *q, scored *best)
+{
+    const sx_transformer *t = q->t;
+    size_t n = 0, dim = (size_t)t->landmark_dim;
+    float *layer = q->part_score, *sum = q->part_score + q->context->engine->longest;
+
+    for (size_t p = 0; p < q->context->n_parts; p++) {
+        const sx_context_part *part = &q->context->parts[p];
+
+        if (!part->kept && !part->recomputed)
+            continue;
+        memset(sum, 0, sizeof *sum * part->n_blocks);
+        for (uint32_t g = 0; g < t->config.n_global; g++) {
+            float weight = t->config.rank_weight[g] *
+                           t->layers[t->config.global_layers[g]].temperature;
+
+            t->kn.landmark_score(NULL, layer, q->last_iq + g * dim,
+                                 part->landmarks + (size_t)g * part->n_blocks * dim, 1,
+                                 (int)part->n_blocks, t->landmark_dim);
+            for (uint32_t b = 0; b < part->n_blocks; b++)
+                sum[b] += weight * layer[b];
+        }
+        for (uint32_t b = 0; b < part->n_blocks; b++)
+            keep_best(best, &n, SX_CANDIDATES, (scored){sum[b], (int32_t)(part->first_block + b)});
+    }
+    return n;
+}
+
+static int by_scored_block(const void *a, const void *b)
+{
+    const sx_scored_block *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->block < y->block ? -1 : x->block > y->block;
+}
+
+/* What <a> chose and what it might have chosen, scored, best first. */
+static int order_candidates(sx_question *q, sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    uint32_t n_global = q->t->config.n_global;
+    size_t most = (size_t)q->width * n_global + SX_CANDIDATES, n = 0, n_best = 0;
+    int32_t *blocks = malloc(sizeof *blocks * (most + 1));
+    float *score = malloc(sizeof *score * (most + 1));
+    scored best[SX_CANDIDATES];
+    int rc;
+
+    free(q->order);
+    q->n_order = 0;
+    q->order = malloc(sizeof *q->order * (most + 1));
+    if (!blocks || !score || !q->order) {
+        rc = no_memory(err, errlen);
+        goto out;
+    }
+    if ((uint32_t)q->k == q->context->n_blocks)
+        for (; n < (size_t)q->k; n++)
+            blocks[n] = (int32_t)n;
+    else if (q->k > 0)
+        n_best = best_by_landmarks(q, best);
+    for (uint32_t g = 0; g < n_global && (uint32_t)q->k != q->context->n_blocks; g++)
+        for (int i = 0; i < q->selection[g].n; i++)
+            if (!contains(blocks, (int)n, q->selection[g].block[i]))
+                blocks[n++] = q->selection[g].block[i];
+    for (size_t i = 0; i < n_best; i++)
+        if (!contains(blocks, (int)n, best[i].block))
+            blocks[n++] = best[i].block;
+    if ((rc = sx_question_score(q, score, (const uint32_t *)blocks, n, event, user, err, errlen)) <
+        0)
+        goto out;
+    for (size_t i = 0; i < n; i++)
+        q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i]};
+    q->n_order = n;
+    qsort(q->order, n, sizeof *q->order, by_scored_block);
+out:
+    free(blocks);
+    free(score);
+    return rc;
+}
+
+int sx_question_look_again(sx_question *q, uint32_t token, sx_event_fn event, void *user, char *err,
+                           size_t errlen)
+{
+    int before = q->n_joined;
+    int rc = order_candidates(q, event, user, err, errlen);
+
+    if (rc < 0 || q->n < 1 || q->width == q->k)
+        return rc;
+    for (size_t i = 0; i < q->n_order && i < SX_JOINED_MOST; i++)
+        if (!contains(q->joined, q->n_joined, (int32_t)q->order[i].block))
+            q->joined[q->n_joined++] = (int32_t)q->order[i].block;
+    q->most_joined += q->n_joined - before;
+    q->n--;
+    return sx_question_push(q, &token, 1, event, user, err, errlen);
+}
+
+const sx_scored_block *sx_question_order(const sx_question *q, size_t *n)
+{
+    *n = q->n_order;
+    return q->order;
 }
 
 float sx_question_margin(const sx_question *q)

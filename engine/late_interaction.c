@@ -2,7 +2,6 @@
 #include "engine/late_interaction.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +97,7 @@ float sx_late_interaction_score(sx_late_interaction *late, const void *rows, sx_
             float best = score[0];
 
             for (int j = 1; j < n_rows; j++)
-                best = fmaxf(best, score[j]);
+                best = score[j] > best ? score[j] : best;
             sum += best;
         }
     }

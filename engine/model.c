@@ -138,6 +138,8 @@ static int read_ranking(sx_config *c, const json_t *root, const sx_json_source *
         rc = sx_json_float(root, "lexical_weight", 0.0, 1000.0, &c->lexical_weight, source);
     if (rc == 0 && json_object_get(root, "late_tokens"))
         rc = sx_json_u32(root, "late_tokens", 1, 512, &c->late_tokens, source);
+    if (rc == 0 && json_object_get(root, "read_tokens"))
+        rc = sx_json_u32(root, "read_tokens", 1, 512, &c->read_tokens, source);
     return rc;
 }
 
@@ -302,7 +304,9 @@ static int find_weights(sx_model *model, char *err, size_t errlen)
         return sx_fail(err, errlen, -ENOMEM, "E-RAM: layers; nothing was loaded; free memory");
     if ((rc = find_tensor(model, &model->emb, "emb.weight", 2, c->vocab_size, c->hidden_size, err,
                           errlen)) < 0 ||
-        (rc = find_tensor(model, &model->nf, "nf", 1, c->hidden_size, 1, err, errlen)) < 0)
+        (rc = find_tensor(model, &model->nf, "nf", 1, c->hidden_size, 1, err, errlen)) < 0 ||
+        (c->read_tokens &&
+         (rc = find_tensor(model, &model->read, "read", 1, c->hidden_size, 1, err, errlen)) < 0))
         return rc;
     for (uint32_t i = 0; i < c->num_hidden_layers; i++) {
         bool global = next_global < c->n_global && c->global_layers[next_global] == i;

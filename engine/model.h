@@ -23,6 +23,7 @@ typedef struct sx_config { /* of model_type "sparsex"; names as in config.json *
     float lexical_weight; /* what words count beside landmarks in the ranking; 0 where missing */
     bool has_null_scores;
     uint32_t late_tokens; /* of a question, for late_interaction.h; 0: the model has none */
+    uint32_t read_tokens; /* a question has at most, for reading.h; 0: the model has none */
     uint32_t token_file, token_question, token_answer, token_eos, token_pad;
 } sx_config;
 
@@ -46,6 +47,7 @@ typedef struct sx_model {
     sx_safetensors *weights;
     const sx_tensor *emb;     /* [vocab, d] */
     const sx_tensor *nf;      /* [d] */
+    const sx_tensor *read;    /* [d]; NULL where read_tokens is 0 */
     sx_layer_tensors *layers; /* [num_hidden_layers] */
     char fingerprint[33];     /* hex XXH3-128 over config, weights files, tokenizer */
     char name[64];

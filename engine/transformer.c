@@ -137,7 +137,8 @@ int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, ch
     t->landmark_dim = (int)c->landmark_dim;
     t->qkv_width = (t->heads + 2 * t->kv_heads) * t->head_dim;
     t->scale = 1.0f / sqrtf((float)t->head_dim);
-    t->rope_rows = (int)c->segment_tokens + 64;
+    t->rope_rows = (int)(c->segment_tokens > c->read_tokens ? c->segment_tokens : c->read_tokens) +
+                   64;
     if (!(t->layers = calloc(c->num_hidden_layers, sizeof *t->layers)) ||
         !(t->rope = malloc(sizeof(float) * (size_t)t->rope_rows * (size_t)t->head_dim))) {
         rc = no_memory(err, errlen);
@@ -145,7 +146,8 @@ int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, ch
     }
     sx_rope_rows(t, t->rope, 0, t->rope_rows);
     if (!(t->emb = rows_of(&model->emb, &(int){(int)c->vocab_size}, 1, t->d, &rc, err, errlen)) ||
-        !(t->nf = vector_of(model->nf, t->d, &rc, err, errlen)))
+        !(t->nf = vector_of(model->nf, t->d, &rc, err, errlen)) ||
+        (model->read && !(t->read = vector_of(model->read, t->d, &rc, err, errlen))))
         goto out;
     if (!(t->head = t->kn.matrix_new(t->emb, (int)c->vocab_size, t->d))) {
         rc = no_memory(err, errlen);
@@ -183,6 +185,7 @@ void sx_transformer_close(sx_transformer *t)
     free(t->layers);
     free(t->emb);
     free(t->nf);
+    free(t->read);
     free(t->rope);
     free(t);
 }

@@ -29,6 +29,7 @@ typedef struct sx_transformer {
     sx_matrix *head; /* emb, as the output matrix */
     float *emb;      /* [vocab, d], already normalised: what a token enters with */
     float *nf;
+    float *read; /* [d], for reading.h; NULL: the model has none */
     float *rope; /* [rope_rows, head_dim]: cosines, sines of positions 0 .. rope_rows - 1 */
     int rope_rows;
     /* widths, in floats */

@@ -2,16 +2,16 @@
 import bisect, re, zlib
 from concurrent.futures import ProcessPoolExecutor
 import numpy as np
-import controls as C, docs, questions as Qs, shards
+import asked, controls as C, docs, questions as Qs, shards
 from tokens import Tokenizer
 from units import DOC0, DOC1, END, HEAD, KIND, NAME0, NAME1, PARENT, START, line_start
 
 SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
-TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task")
-SHARE = dict(named=.10, meaning=.38, explain=.05, needle=.04, callers=.04, words=.08, inner=.12, message=.06, absent=.04, task=.09)
-ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1)
+TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task", "asked")
+SHARE = dict(named=.08, meaning=.29, explain=.04, needle=.03, callers=.04, words=.07, inner=.09, message=.05, absent=.04, task=.09, asked=.18)
+ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1, asked=.3)
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
 LITERAL = re.compile(rb'"((?:[^"\\\n]|\\.){14,160})"|(?<![\w"])\'((?:[^\'\\\n]|\\.){14,160})\'')
@@ -193,10 +193,15 @@ class Builder:
 
     def __init__(self, files, tokenizer, rng, c):
         """c: settings.Settings"""
+        self.asked, self.often, self.asked_in = asked.of(files) if c.asked else {}, c.asked, {}     # {file: {definition: questions}}
+        self.wanted = sorted(self.asked)
+        for i in self.wanted:
+            self.asked_in.setdefault(files[i].repo, []).append(i)
         self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told, self.part = files, rng, c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part
         self.tok = Tokenizer(tokenizer)
-        self.segments, self.repos = [], {}
+        self.segments, self.repos, self.first = [], {}, []
         for i, f in enumerate(files):
+            self.first.append(len(self.segments))
             for s, e in f.segments:
                 self.repos.setdefault(f.repo, []).append(len(self.segments))
                 self.segments.append((i, s, e))
@@ -204,7 +209,7 @@ class Builder:
         self.weights = [len(self.repos[r]) ** 0.75 for r in self.names]
         learn_newlines(self.tok)
 
-    def runs(self, budget):
+    def neighbours(self, budget):
         """Yields segment numbers: runs of neighbours of one repository, without repeating, then of others."""
         rng = self.rng
         while True:
@@ -220,6 +225,18 @@ class Builder:
                     first = rng.randrange(len(self.segments))
                     for k in range(first, min(first + rng.choice((2, 4, 8, 12)), len(self.segments))):
                         yield k
+
+    def runs(self, budget):
+        """Yields segment numbers: neighbours(), and between them files that people's questions are about (asked.py), of the repository
+        that is at hand where it has some, so that what is near is what must be told apart."""
+        rng, plain = self.rng, self.neighbours(budget)
+        while True:
+            for _ in range(6):
+                k = next(plain)
+                yield k
+            if self.asked and rng.random() < self.often:
+                i = rng.choice(self.asked_in.get(self.files[self.segments[k][0]].repo) or self.wanted)
+                yield from range(self.first[i], self.first[i] + len(self.files[i].segments))
 
     def removals(self, f, s, e):
         """-> what is taken out of a segment: token ranges; documented definitions whose comment goes; inner comments that go"""
@@ -297,7 +314,7 @@ class Builder:
                         needles.append((key, value, place))
                     else:
                         x[0][5].append((x[1], place))
-            pieces.append((piece, nb, gone, inner))
+            pieces.append((piece, nb, gone, inner, self.asked.get(fi, {})))
             nb += len(piece.starts)
             p += n
             nseg += 1
@@ -306,9 +323,9 @@ class Builder:
         return o
 
     def targets(self, o, pieces):
-        """What can be asked about: definitions, inner comments, strings and calls of a sequence's context"""
-        rng, defs, inner, strings, calls, names = self.rng, [], [], [], {}, {}
-        for piece, nb, gone, comments in pieces:
+        """What can be asked about: definitions, inner comments, strings and calls of a sequence's context, and what people ask"""
+        rng, defs, inner, strings, calls, names, people = self.rng, [], [], [], {}, {}, []
+        for piece, nb, gone, comments, questions in pieces:
             f, s, e = piece.file, piece.s, piece.e
             low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
             blocks = {}
@@ -323,6 +340,7 @@ class Builder:
                 name = f.name(d)
                 item = (f, d, name, nb + b0, nb + b1, d[DOC1] > d[DOC0], hidden)
                 defs.append(item)
+                people += [(item, text) for text in questions.get(i, ())]
                 names.setdefault(name, []).append(item)
                 key = o["bkey"][nb + b0]
                 key[1 if not key[1] else 2] = number(name.encode())
@@ -349,7 +367,7 @@ class Builder:
                 b = piece.at(m.start())
                 if b >= 0 and k >= 0 and m.start() < starts[k][1]:
                     calls.setdefault(m.group(1).decode(), []).append((nb + b, starts[k][2]))
-        return defs, inner, strings, calls, names
+        return defs, inner, strings, calls, names, people
 
     def absent(self, repos, names):
         """A question about a definition of another repository"""
@@ -381,8 +399,8 @@ class Builder:
 
     def questions(self, o, pieces, needles, tasks, nseg):
         rng, L, LC = self.rng, self.L, self.LC
-        defs, inner, strings, calls, names = self.targets(o, pieces)
-        repos = {piece.file.repo for piece, _, _, _ in pieces}
+        defs, inner, strings, calls, names, people = self.targets(o, pieces)
+        repos = {piece.file.repo for piece, *_ in pieces}
         called = [n for n in calls if n in names and len(calls[n]) <= 8 and len(names[n]) <= 2]
         told, lines_of = {}, {}
         for x in defs:
@@ -393,7 +411,7 @@ class Builder:
         hidden = [x for x in defs if told.get(id(x))]
         documented = [x for x in defs if lines_of.get(id(x)) and not x[6]]
         types, shares = list(SHARE), list(SHARE.values())
-        p, qi, asked = LC, 0, {}
+        p, qi, often = LC, 0, {}
         for _ in range(6 * self.NQ):
             if qi >= self.NQ or not defs:
                 break
@@ -437,25 +455,28 @@ class Builder:
                     continue
             else:
                 open_one = kind == "meaning" and rng.random() < self.told
-                pool = documented if kind == "explain" or open_one else hidden if kind == "meaning" else defs
+                pool = people if kind == "asked" else documented if kind == "explain" or open_one else hidden if kind == "meaning" else defs
                 if not pool:
                     continue
-                item = rng.choice(pool)
+                item, text = pool.pop(rng.randrange(len(pool))) if kind == "asked" else (rng.choice(pool), None)      # a person's question once
                 f, d, name, b0, b1, _, _ = item
-                if not Qs.GOOD_NAME.match(name) or asked.get((kind, b0, name), 0) >= (4 if kind == "meaning" else 2):
+                if not Qs.GOOD_NAME.match(name) or often.get((kind, b0, name), 0) >= (4 if kind in ("meaning", "asked") else 2):
                     continue
-                asked[kind, b0, name] = asked.get((kind, b0, name), 0) + 1
+                often[kind, b0, name] = often.get((kind, b0, name), 0) + 1
                 everyone = names[name]
                 wide = b1 - b0 < GOLD or d[KIND] in ("function", "method")
                 gold = list(range(b0, min(b1, b0 + (GOLD - 1 if wide else 2)) + 1))
                 key = [f.key, number(name.encode()), -1]
                 answer = f.ids[f.token(d[START]):f.token(max(d[START], min(d[END], d[HEAD] + 60)) - 1) + 1][:32].tolist()
+                if d[DOC1] > d[DOC0] and kind in ("meaning", "explain", "asked"):
+                    key[2] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
                 if kind in ("meaning", "explain"):
                     lines = told[id(item)] if kind == "meaning" and not open_one else lines_of[id(item)]
-                    key[2] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
                 if kind == "meaning":
                     text = lines[0] if rng.random() < 0.7 else rng.choice(lines) if rng.random() < 0.7 else " ".join(lines[:2])
                     question = Qs.meaning(text, d[KIND], rng)
+                elif kind == "asked":
+                    question = Qs.people(text, rng)
                 elif kind == "explain":
                     if len(everyone) > 1:
                         continue

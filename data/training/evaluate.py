@@ -3,8 +3,8 @@
     python3 evaluate.py MODEL PACKS OUT.json [--sets redis,flask,...] [--strangers flask] [--tokens 32e6] [--n 400] [--dense 2e5] [--seconds 500]
 
 PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
-and only those are asked for by their sentence. Ranking: over the blocks that a global layer selected, the weighted sum
-of the layers' landmark scores; a block counts as right when it holds a part of the right definition. Fixed seeds."""
+and only those are asked for by their sentence. Ranking: over the blocks that a global layer selected or the landmarks' weighted sum
+puts first, what the program orders by, and beside it the landmarks alone and with the late interaction; a block counts as right when it holds a part of the right definition. Fixed seeds."""
 import argparse, collections, json, math, os, random, re, sqlite3, time
 import numpy as np
 import torch
@@ -132,12 +132,13 @@ class Repository:
 
 
 def rank(seen, i):
-    """Blocks of question i, best first: by what orders them, by the landmarks alone, and by the mass of the upper layers"""
+    """Blocks of question i, best first: by what orders them, by the landmarks alone, by them and the late interaction, and by the mass
+    of the upper layers"""
     mass = collections.Counter()
     for blocks, _, m, _ in seen.layers[1:]:
         for b, x in zip(blocks[i].tolist(), m[i].tolist()):
             mass[b] += x
-    orders = [dict(zip(seen.blocks[i].tolist(), score[i].tolist())) for score in (seen.rank, seen.landmarks)]
+    orders = [dict(zip(seen.blocks[i].tolist(), score[i].tolist())) for score in (seen.rank, seen.landmarks, seen.late)]
     return (*(sorted(by, key=lambda b: -by[b]) for by in orders), [b for b, _ in mass.most_common()])
 
 
@@ -168,11 +169,12 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
         joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed] if r else None
         _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined)
         for i, (question, right, x) in enumerate(part):
-            by, landmarks, mass = rank(seen, i)
-            for prefix, order in (("", by), ("landmarks ", landmarks)):
+            by, landmarks, late, mass = rank(seen, i)
+            for prefix, order in (("", by), ("landmarks ", landmarks), ("late ", late)):
                 for name, most in PLACES:
                     c[prefix + name] += any(b in right for b in order[:most])
-            c["selected"] += any(b in right for b in by)
+            c["candidate"] += any(b in right for b in by)
+            c["selected"] += any(b in right for b in seen.chosen[i].tolist())
             c["mass first"] += mass[0] in right
             c["said absent"] += sum(l[3][i].item() for l in seen.layers) < 0
             if r and x is not None:
@@ -193,7 +195,7 @@ def absent(run, s, questions, upto, size=32):
     return {"n": len(questions), "recognised": told}
 
 
-def solve(run, s, tasks, upto, how, size=32):
+def solve(run, s, tasks, upto, how, size=16):
     """Synthetic tasks -> {kind: n, share of the expected words, all words exact, right block selected}"""
     out = collections.defaultdict(collections.Counter)
     order = sorted(tasks, key=lambda t: (len(t["words"]), t["kind"]))     # answers of like length together
@@ -203,7 +205,7 @@ def solve(run, s, tasks, upto, how, size=32):
         if how == "sparse":
             _, seen = run.forward(prompts, s, upto)
             for i, t in enumerate(part):
-                found = set(rank(seen, i)[0])
+                found = set(rank(seen, i)[0][:runner.JOINED]) | set(seen.chosen[i].tolist())
                 need = [t["blocks"][k] for k, m in enumerate(t["matters"]) if m]
                 out[t["kind"]]["selected"] += sum(bool(found & b) for b in need) / len(need)
         for t, ids in zip(part, run.answer(prompts, s, 10 if max(len(t["words"]) for t in part) == 1 else 72, upto, how)):
@@ -371,10 +373,12 @@ def main():
                 for kind, q in rows.items():
                     out[kind] = shown(retrieve(run, s, q, upto, a.n, None if a.no_words else r))
                 out["absent"] = shown(absent(run, s, strange, upto))
+            results["%s %d" % (name, level)] = out
+            with open(a.out, "w") as f:                              # what follows may run out of time or memory
+                json.dump(results, f, indent=1)
             for how in ("sparse", "dense"):
                 if tasks and (how == "sparse" or (how == "dense" and level <= a.dense)):
                     out[how] = {k: shown(v) for k, v in solve(run, s, tasks, upto, how).items()}
-            results["%s %d" % (name, level)] = out
             for k, v in out.items():
                 log(name, "%.3fM" % (level / 1e6), k, json.dumps(v))
             with open(a.out, "w") as f:

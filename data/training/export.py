@@ -55,7 +55,8 @@ def config(s, null, joint):
             "global_layers": list(s["glob"]), "landmark_dim": s["didx"], "segment_tokens": 1536, "block_tokens": 64, "top_k_blocks": s["topk"], "rope_theta": s["theta"],
             "rms_norm_eps": 1.1920929e-07, "logit_softcap": 20.0, "tie_word_embeddings": True, "weight_format": "int8 per row, float32 scales", "torch_dtype": "float32",
             "bos_token_id": None, "eos_token_id": C.EOS, "pad_token_id": C.PAD, "special_tokens": {"file": C.FILE, "question": C.Q, "answer": C.A, "eos": C.EOS},
-            **({"late_tokens": s["late_tokens"]} if s.get("late_weight") else {}), "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint]}
+            **({"late_tokens": s["late_tokens"]} if s.get("late_weight") else {}),
+            **({"read_tokens": s["read_tokens"]} if s.get("read_weight") else {}), "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint]}
 
 
 def main(checkpoint, tokenizer, out):

@@ -143,7 +143,8 @@ def maxsim(q, k, ok):
 def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens):
     """The blocks of the whole step that joint() puts first, and the right ones, ordered by its score and the late interaction together.
     lq [B, QL, H*hd], k [B, KV, LC, hd], blk [B, LC], pos [B, QL], every [B*NQ, B*N] (joint()'s logits; LOW where a block may not count),
-    gold [B, M, 8], ap, asked, whole [B, M] (M <= NQ questions of each sequence) -> loss, best block right [B, M]"""
+    gold [B, M, 8], ap, asked, whole [B, M] (M <= NQ questions of each sequence) -> loss, best block right [B, M]; for read(): scores
+    and numbers of the blocks [B*M, blocks + 8], the right ones last, LOW where there is none; first token and length of every block [B*N]"""
     B, M = ap.shape
     KV, LC, hd = k.shape[1:]
     N = every.size(1) // B
@@ -172,4 +173,33 @@ def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens):
     loss = torch.logsumexp(score, 1) - found(answers, whole.reshape(-1))
     with torch.no_grad():
         hit = score.amax(1) <= answers.amax(1)
+    return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M), (score.detach(), place, first.reshape(-1), size.reshape(-1))
+
+
+def read(alone, x, near, pos, ordered, ap, asked, wrong, tokens, right=2):
+    """Of what late() ordered, the `wrong` best wrong blocks and the `right` best right ones, ordered by its score and by what the question
+    finds when it reads each alone (model.alone). x [B, QL, d], near: k, v [B, KV, LC, hd] a layer, ordered: of late(),
+    ap, asked [B, M] (the first M questions of those of late()) -> loss, best block right [B, M]"""
+    B, M = ap.shape
+    KV, LC, hd = near[0][0].shape[1:]
+    score, place, first, size = ordered
+    most = score.size(1) - 8                                                           # late()'s blocks
+    some = (lambda t: t.view(B, -1, t.size(1))[:, :M].reshape(B * M, -1))
+    score, place = some(score), some(place)
+    bad, good = score[:, :most].topk(wrong, 1), score[:, most:].topk(right, 1)
+    score = torch.cat([bad.values, good.values], 1)
+    place = place.gather(1, torch.cat([bad.indices, good.indices + most], 1))
+    n = torch.gather(pos, 1, ap).reshape(-1).long() + 1
+    start = (ap.reshape(-1) - n + 1).view(B, M, 1)
+    at = (start + torch.arange(tokens, device=ap.device)).clamp(max=x.size(1) - 1).view(B, -1, 1)
+    mine = torch.gather(x, 1, at.expand(-1, -1, x.size(-1))).view(B * M, tokens, -1)
+    reach = torch.arange(64, device=ap.device)
+    ok = (reach < size[place][..., None]) & (score > LOW / 2)[..., None]
+    rows = torch.where(ok, first[place][..., None] + reach, 0)
+    there = [tuple(t.transpose(1, 2).reshape(B * LC, -1).index_select(0, rows.view(-1)).view(B * M, place.size(1), 64, KV, hd) for t in kv) for kv in near]
+    score = (score + alone(mine, n.clamp(max=tokens), there, ok)).masked_fill(score < LOW / 2, LOW)
+    valid = asked.reshape(-1) & (good.values[:, 0] > LOW / 2) & (n <= tokens)
+    loss = torch.logsumexp(score, 1) - torch.logsumexp(score[:, wrong:], 1)
+    with torch.no_grad():
+        hit = score.amax(1) <= score[:, wrong:].amax(1)
     return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M)

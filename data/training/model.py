@@ -72,11 +72,19 @@ class Layer(nn.Module):
 
 
 def attend_plain(q, k, v, ok):
-    """ok [B, L, L]: which keys a query sees"""
+    """ok [B, queries, keys]: which keys a query sees"""
     G = q.size(1) // k.size(1)
     s = (q @ k.repeat_interleave(G, 1).transpose(-1, -2)).float() * q.size(-1) ** -0.5
     s = s.masked_fill(~ok[:, None], -1e30).softmax(-1) * ok.any(-1)[:, None, :, None]
     return s.to(v.dtype) @ v.repeat_interleave(G, 1)
+
+
+def attend(q, k, v, ok):
+    """attend_plain() in one kernel, where there is one; every query sees a key"""
+    if not q.is_cuda:
+        return attend_plain(q, k, v, ok)
+    G = q.size(1) // k.size(1)
+    return F.scaled_dot_product_attention(q, k.repeat_interleave(G, 1), v.repeat_interleave(G, 1), attn_mask=ok[:, None])
 
 
 class Model(nn.Module):
@@ -87,6 +95,8 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(c, i) for i in range(c.layers))
         self.nf = nn.Parameter(torch.ones(c.d))
         self.null = nn.Parameter(torch.full((len(c.glob),), 0.3))      # score of "not in this repository", on the scale of landmark scores
+        if c.read_weight:
+            self.read = nn.Parameter(torch.zeros(c.d))                 # what <a> says of the only block that its question could read
         self.joint = nn.Parameter(torch.full((len(c.glob),), 0.5))     # what the score of each global layer counts in the ranking
         nn.init.normal_(self.emb.weight, std=0.02)
         for l in self.layers:
@@ -106,15 +116,20 @@ class Model(nn.Module):
         """T, pos, blk [B, L]; ap [B, NQ]: where each question's <a> stands behind LC (0 where there is none).
         local, wide: block masks, or [B, L, L] for attend_plain. -> hidden [B, L, d]; per global layer
         (question scoring vectors [B, L-LC, didx], landmarks [B, NB, didx], temperature, (q at <a> [B, H, MQ, hd], k of the context) or None,
-        (late queries [B, L-LC, H*hd], k of the context [B, KV, LC, hd]) or None)"""
+        (late queries [B, L-LC, H*hd], k of the context [B, KV, LC, hd]) or None); what alone() needs: the questions before the first
+        global layer [B, L-LC, d], k and v of the context of each global layer"""
         c, LC = self.c, self.c.LC
         B, L = T.shape
         plain = torch.is_tensor(local)
         x = rms(self.emb(T).to(self.half))
-        aux = []
+        aux, before, near = [], None, []
         for l in self.layers:
+            if l.i == c.glob[0]:
+                before = x[:, LC:]
             h = rms(x) * l.n1.to(x.dtype)
             q, k, v = l.qkv(h, pos)
+            if l.is_global:
+                near.append((k[:, :, :LC], v[:, :, :LC]))
             if not l.is_global:
                 o = attend_plain(q, k, v, local) if plain else flex_attention(q, k, v, block_mask=local, enable_gqa=True)
             else:
@@ -142,7 +157,30 @@ class Model(nn.Module):
                 aux.append((iq, lm, l.it, mass, (l.lq(h[:, LC:]), k[:, :, :LC]) if hasattr(l, "lq") else None))
             x = x + l.wo(o.transpose(1, 2).reshape(B, L, -1))
             x = l.mlp(x)
-        return rms(x) * self.nf.to(x.dtype), aux
+        return rms(x) * self.nf.to(x.dtype), aux, (before, near)
+
+    def alone(self, x, n, near, ok):
+        """Each question reads one block and nothing else: in every global layer its tokens attend to their own and to the block's.
+        x [Q, T, d]: tokens of questions up to <a>, before the first global layer, n [Q] of them; near: k, v [Q, C, J, KV, hd] of C blocks of
+        at most J tokens for each question, per global layer; ok [Q, C, J] -> [Q, C]: a score of each block"""
+        c = self.c
+        Q, T, _ = x.shape
+        C, J = ok.shape[1:]
+        x = x[:, None].expand(-1, C, -1, -1).reshape(Q * C, T, -1)
+        pos = torch.arange(T, device=x.device)
+        own = pos[:, None] >= pos
+        wide = torch.cat([own.expand(Q * C, -1, -1), ok.reshape(Q * C, 1, J).expand(-1, T, -1)], 2)
+        at = 0
+        for l in self.layers[c.glob[0]:]:
+            q, k, v = l.qkv(rms(x) * l.n1.to(x.dtype), pos[None].expand(Q * C, -1))
+            if l.is_global:
+                k, v = (torch.cat([mine, there.reshape(Q * C, J, c.kv, c.hd).transpose(1, 2)], 2) for mine, there in zip((k, v), near[at]))
+                at += 1
+            o = attend(q, k, v, wide if l.is_global else own[None])
+            x = x + l.wo(o.transpose(1, 2).reshape(Q * C, T, -1))
+            x = l.mlp(x)
+        last = x.view(Q, C, T, -1)[torch.arange(Q, device=x.device), :, n - 1]
+        return ((rms(last) * self.nf.to(x.dtype)).float() @ self.read)
 
 
 def masks(c, seg, device, tile=128):

@@ -39,7 +39,8 @@ def main(folder, old, out, old_tokenizer_vectors=None):
         answers.append(tok.decode(ids))
         o["q%d.prompt" % i], o["q%d.logits" % i], o["q%d.answer" % i] = np.array(p, np.int32), logits[0].numpy(), np.array(ids, np.int32)
         o["q%d.margin" % i] = np.array([sum(float(l[3][0]) for l in seen.layers)], np.float32)
-        o["q%d.rank_blocks" % i], o["q%d.rank" % i] = seen.blocks[0].numpy().astype(np.int32), seen.rank[0].numpy()
+        blocks, first = np.unique(seen.blocks[0].numpy(), return_index=True)
+        o["q%d.rank_blocks" % i], o["q%d.rank" % i] = blocks.astype(np.int32), seen.rank[0].numpy()[first]
         for g, (blocks, scores, mass, _) in enumerate(seen.layers):
             t = run.m.layers[run.c.glob[g]].it.exp()
             o["q%d.blocks.%d" % (i, g)], o["q%d.scores.%d" % (i, g)], o["q%d.mass.%d" % (i, g)] = blocks[0].numpy().astype(np.int32), (scores[0] / t).numpy(), mass[0].numpy()

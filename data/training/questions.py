@@ -117,6 +117,16 @@ def meaning(sentence, kind, rng):
     return rng.choice(MEANING if base(low) in VERBS else MEANING_PLAIN).format(d=text, k=kind, v=third(low) + " " + rest, i=base(low) + " " + rest)
 
 
+def people(question, rng):
+    """A question that somebody wrote, as it is or a little otherwise"""
+    r = rng.random()
+    if r < 0.15:
+        return keywords(question, rng) or question
+    if r < 0.45:
+        question = exchange(question, rng, 0.25)
+    return question if rng.random() < 0.7 else question.rstrip("?.").lower()
+
+
 def named(name, scope, kind, rng):
     """A question for a definition by its name, sometimes with what it belongs to"""
     if scope and rng.random() < 0.15:

@@ -4,15 +4,16 @@
     python3 rank.py fit OUT.jsonl [MODEL/config.json]                              # the weight, by maximum likelihood, written there
 
 Comments of half of the documented functions are taken out of the sources, and those functions are asked for by their first sentence, as it
-stands and as someone would put it; others by name and by the words of their name. Candidates are the places that the program
+stands and as someone would put it; others by name, by the words of their name, and with the questions of people (asked.py), whose functions
+keep their comments. Candidates are the places that the program
 selected; a candidate's score is log(rank) + lexical_weight * words, more for a name in the question, less for tests (app/ranking.h).
 Standard library only."""
 import collections, json, math, os, random, re, subprocess, sys
-import ask_by_hand, docs, questions as Qs, shards
+import ask_by_hand, asked as people, docs, questions as Qs, shards
 from collect import TEST
 from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start
 
-KINDS = ("named", "meaning", "asked", "words")
+KINDS = ("named", "meaning", "asked", "words", "people")
 EACH = 120                       # questions of a kind and package
 LEAST_RANK, ASIDE, MENTIONED, ASKED_FOR = 1e-5, 5.0, 3.0, 1000.0        # app/ranking.[ch]
 ASKING = set("""a about an and are by call called caller callers calls can class code constant declared declaration define defined defines definition describe did do does enum
@@ -38,17 +39,18 @@ def asks_for_names(question, names):
 
 def prepare(records, rng):
     """-> records with some comments taken out, {kind: [(question, path, name)]}"""
-    out, rows, names = [], collections.defaultdict(list), collections.Counter()
+    out, rows, names, questions = [], collections.defaultdict(list), collections.Counter(), people.read()
     for r in records:
         data = r["text"].encode()
-        cuts = []
+        cuts, mine = [], questions.get((r["repo"], r["path"]), {})
+        rows["people"] += [(q, r["path"], n) for n, texts in mine.items() for q in texts]
         for d in r["defs"]:
             name = data[d[NAME0]:d[NAME1]].decode("utf-8", "replace")
             names[name] += 1
             if d[KIND] not in ("function", "method") or not Qs.GOOD_NAME.match(name):
                 continue
             rows["all"].append((r["path"], name, d[KIND]))
-            if d[DOC1] <= d[DOC0] or rng.random() < 0.5:
+            if d[DOC1] <= d[DOC0] or rng.random() < 0.5 or name in mine:
                 continue
             cuts.append((line_start(data, d[DOC0]), max(d[DOC1], line_start(data, d[START]))) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1]))
             told = docs.sentences(data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), name, 1)
@@ -61,7 +63,7 @@ def prepare(records, rng):
     rng.shuffle(rows["all"])
     one = [x for x in rows["all"] if names[x[1]] == 1]
     asked = {"meaning": [(t, p, n) for t, p, n, _ in rows["told"][:EACH]], "asked": [(Qs.meaning(t, k, rng), p, n) for t, p, n, k in rows["told"][:EACH]],
-             "named": [("Where is `%s` defined?" % n, p, n) for p, n, _ in one[:EACH]]}
+             "named": [("Where is `%s` defined?" % n, p, n) for p, n, _ in one[:EACH]], "people": rows["people"]}
     asked["words"] = [(w, p, n) for p, n, k in one[EACH:3 * EACH] for w in [Qs.by_words(n, k, rng)] if w][:EACH]
     return out, asked
 

@@ -9,6 +9,7 @@ from losses import maxsim
 from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 HELD, HELD_BEST = 96, 2
+CANDIDATES, READ, JOINED = 200, 32, 16           # engine/attention.h: ordered, of those read alone, of those joined to what <a> sees
 KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
 
 
@@ -39,7 +40,7 @@ def open_model(folder, device, half):
     """-> Model, in evaluation mode"""
     tensors, j = read_model(folder)
     c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
-                          ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0))
+                          ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, read_weight="read_tokens" in j, read_tokens=j.get("read_tokens", 0), late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0))
     m = Model(c, half)
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
@@ -135,12 +136,13 @@ class Runner:
         return s
 
     @torch.no_grad()
-    def forward(self, prompts, s, upto=None, how="sparse", joined=None):
+    def forward(self, prompts, s, upto=None, how="sparse", joined=None, order=True):
         """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context). joined: for
         each prompt {block: i}: its tokens from the i-th on select the block beside their own choice (sparse).
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
-        weighted (best score - null score)); Seen.blocks [n, layers * K]: all of them, some twice; Seen.last: what the last tokens chose, [n, K] a layer; Seen.landmarks: their weighted sum over the layers;
-        Seen.rank: the same with the late interaction, if the model has one: what orders"""
+        weighted (best score - null score)); Seen.chosen [n, layers * K]: all of them and those joined, some twice; Seen.last: what the last tokens chose, [n, K] a layer.
+        With `order` also Seen.blocks: those chosen and the CANDIDATES best by the landmarks, some twice; Seen.landmarks: the weighted sum of their
+        scores over the layers; Seen.late: with the late interaction; Seen.rank: with what each says read alone, if the model has them: what orders"""
         m, c = self.m, self.c
         n, Lq, G = len(prompts), max(map(len, prompts)), c.heads // c.kv
         NB = min(upto or s.blocks, s.blocks)
@@ -160,9 +162,10 @@ class Runner:
                 since[i, :len(b)] = torch.tensor(list(b.values()), dtype=torch.long, device=self.device)
             waits = (torch.arange(Lq, device=self.device)[:, None] < since[:, None]).reshape(n * Lq, -1)
         causal = torch.tril(torch.ones(Lq, Lq, dtype=torch.bool, device=self.device))
-        x, gi, seen, asked = rms(m.emb(T).to(m.half)), 0, Seen(), []
+        x, gi, seen, asked, before = rms(m.emb(T).to(m.half)), 0, Seen(), [], None
         seen.layers, seen.last = [], []
         for l in m.layers:
+            before = x if l.i == c.glob[0] else before
             h = rms(x) * l.n1.to(x.dtype)
             q, k, v = l.qkv(h, pos)
             k, v = k.repeat_interleave(G, 1), v.repeat_interleave(G, 1)
@@ -222,10 +225,13 @@ class Runner:
             x = l.mlp(x)
         logits = F.linear((rms(x) * m.nf.to(x.dtype))[ar, last], m.emb.weight.to(m.half)).float()
         if asked:
-            seen.blocks = torch.cat([l[0] for l in seen.layers] + ([] if beside is None else [torch.where(beside < 0, seen.layers[0][0][:, :1], beside)]), 1)
-            seen.rank = seen.landmarks = sum(torch.einsum("nd,nkd->nk", q, LM[seen.blocks]) * w for q, LM, w in asked)
-            if c.late_weight:
-                seen.rank = seen.landmarks + self.late(late, a, seen.blocks, s)
+            seen.chosen = torch.cat([l[0] for l in seen.layers] + ([] if beside is None else [torch.where(beside < 0, seen.layers[0][0][:, :1], beside)]), 1)
+            if order:
+                every = sum((q @ LM.T) * w for q, LM, w in asked)
+                seen.blocks = torch.cat([seen.chosen, every.topk(min(CANDIDATES, NB), -1).indices], 1)
+                seen.landmarks = every.gather(1, seen.blocks)
+                seen.late = seen.landmarks + self.late(late, a, seen.blocks, s) if c.late_weight else seen.landmarks
+                seen.rank = self.alone(before, a, seen.blocks, seen.late, s) if c.read_weight else seen.late
         return 20 * torch.tanh(logits / 20), seen
 
     def late(self, q, a, blocks, s):
@@ -238,16 +244,43 @@ class Runner:
         ok = reach < s.start[blocks + 1][..., None] - first
         return torch.cat([maxsim(q[i:i + 1], s.k[-1][torch.where(ok, first + reach, 0)[i:i + 1]], ok[i:i + 1]) for i in range(len(a))])
 
+    def alone(self, x, a, blocks, score, s):
+        """score [n, K] of blocks [n, K], and what questions say of the best READ of them when they read each alone (Model.alone), of
+        the others what they say of the worst of those; x [n, Lq, d]: before the first global layer, <a> at a [n] -> [n, K]"""
+        reach, out = torch.arange(int((s.start[1:] - s.start[:-1]).max()), device=self.device), score.clone()
+        for i, n in enumerate((a + 1).tolist()):
+            if n > self.c.read_tokens:
+                continue
+            own, first = np.unique(blocks[i].cpu().numpy(), return_index=True)
+            own, mine = torch.from_numpy(own).to(self.device), score[i, torch.from_numpy(first).to(self.device)]
+            best = mine.topk(min(READ, len(own))).indices
+            start = s.start[own[best]][None, :, None]
+            ok = reach < s.start[own[best] + 1][None, :, None] - start
+            rows = torch.where(ok, start + reach, 0)
+            said = self.m.alone(x[i:i + 1, :n], torch.tensor([n], device=self.device), [(k[rows], v[rows]) for k, v in zip(s.k, s.v)], ok)[0]
+            every = said.min().repeat(len(own))
+            every[best] = said
+            out[i] += every[torch.searchsorted(own, blocks[i])]
+        return out
+
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
-        """Greedy -> token lists without <eos>. What <a> chose, and the best of every answer token, stay selected (engine/attention.h)."""
+        """Greedy -> token lists without <eos>. <a> looks twice: the second time the JOINED best of what it could read are joined to what it
+        chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h)."""
         out, done, held = [[] for _ in prompts], [False] * len(prompts), [dict(b) for b in joined or [{}] * len(prompts)]
+        if how == "sparse":
+            _, seen = self.forward(prompts, s, upto, how, held)
+            for i, p in enumerate(prompts):
+                best = dict.fromkeys(seen.blocks[i, seen.rank[i].argsort(descending=True)].tolist())
+                for b in list(best)[:JOINED]:
+                    held[i].setdefault(b, p.index(C.A))
+        most_held = [HELD + len(h) for h in held]
         for step in range(most):
-            logits, seen = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how, held)
+            logits, seen = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how, held, order=False)
             for i in range(len(prompts) if how == "sparse" and seen.last else 0):
                 at, mine = len(prompts[i]) + len(out[i]), held[i]
-                chosen = seen.blocks[i].tolist() if step == 0 else [b for x in seen.last for b in x[i, :HELD_BEST].tolist()]
+                chosen = seen.chosen[i].tolist() if step == 0 else [b for x in seen.last for b in x[i, :HELD_BEST].tolist()]
                 for b in chosen:
-                    if b not in mine and len(mine) < HELD + len(joined[i] if joined else ()):
+                    if b not in mine and len(mine) < most_held[i]:
                         mine[b] = at
             for i, t in enumerate(logits.argmax(-1).tolist()):
                 done[i] = done[i] or t == C.EOS

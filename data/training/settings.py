@@ -28,6 +28,7 @@ class Settings:
     part: float = 0.35          # of those, share of which only the sentence that is asked goes
     told: float = 0.2           # share of the questions by meaning whose comment stays in the context
     repository: float = 0.6     # share of runs that come from one repository, so that negatives are neighbours
+    asked: float = 0.3          # how often six segments are followed by a file that people's questions are about (asked.py); 0: never
     # losses
     lm_every: int = 2           # of the context, every so-manyth token is predicted; of answers, every one
     ret_weight: float = 0.3     # contrastive loss of the landmarks at <a>
@@ -40,6 +41,10 @@ class Settings:
     late_questions: int = 64    # a sequence
     late_blocks: int = 24       # of the whole step, those that the landmarks put first, beside the right ones
     late_tokens: int = 48       # of a question, the last ones up to <a>
+    read_weight: float = 0.1    # contrastive loss of the reading of each block alone, which orders last; 0: the model has none
+    read_questions: int = 16    # a sequence
+    read_wrong: int = 10        # of what the late interaction orders, the best wrong ones, beside the two best right ones
+    read_tokens: int = 48       # longer questions are not read so
     queue: int = 16             # steps whose landmarks are kept as further negatives; 0: none
     queue_after: int = 300      # steps; before that landmarks change too fast
     null_weight: float = 0.05   # "not here": right blocks above a learned score, all others below it where nothing is right
@@ -73,4 +78,4 @@ def parse(pairs, settings=None):
 
 
 SMOKE = ["d=64", "layers=4", "heads=2", "kv=1", "hd=32", "ff=128", "glob=(1,3)", "didx=32", "window=128", "mass_layers=(3,)", "B=2", "L=2048", "LC=1536", "NB=128", "NQ=24",
-         "mass_questions=16", "late_questions=12", "late_blocks=8", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]
+         "mass_questions=16", "late_questions=12", "late_blocks=8", "read_questions=8", "read_wrong=4", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 import data as D, losses
 from model import masks, masks_plain
 
-PARTS = ("lm", "ret", "joint", "token", "mass", "late", "null")          # the losses, each with its weight in settings.py
+PARTS = ("lm", "ret", "joint", "token", "mass", "late", "read", "null")          # the losses, each with its weight in settings.py
 
 
 def weight(c, part):
@@ -54,11 +54,11 @@ class Step:
         ap = (s["apos"] - c.LC).clamp(min=0)
         absent = asked & (s["qtype"] == D.TYPES.index("absent"))
         whole = (s["qtype"] == D.TYPES.index("task")) | (s["qtype"] == D.TYPES.index("callers"))
-        hidden, self.aux = self.net(self.bufs["T"], self.bufs["pos"], self.bufs["blk"], ap, self.dense, self.local, self.wide)
+        hidden, self.aux, (before, near) = self.net(self.bufs["T"], self.bufs["pos"], self.bufs["blk"], ap, self.dense, self.local, self.wide)
         lm, ce = self.language(hidden, model.emb.weight, self.bufs["y"], self.bufs["w"], c.LC, c.lm_every)
         zero = torch.zeros((), device=self.device)
-        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, late=zero, null=zero)
-        hits, margins, shares, every, right, late = [], [], [], [], [], None
+        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, late=zero, read=zero, null=zero)
+        hits, margins, shares, every, right, late, read = [], [], [], [], [], None, None
         n_asked = (asked & ~absent).sum().clamp(min=1)
         for g, (iq, lm, it, att, _) in enumerate(self.aux):
             l, hit, x, y, far = self.retrieval(iq, lm, it, s["gold"], ap, asked, absent, whole, s["qkey"], s["bkey"], self.old[g].reshape(-1, c.didx) if c.queue else None,
@@ -82,8 +82,11 @@ class Step:
             if c.late_weight:
                 M = c.late_questions
                 lq, k = self.aux[-1][4]
-                out["late"], late = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens)
-        return out, dict(asked=asked, absent=absent, ce=ce.detach(), hits=hits, late=late, margins=margins, shares=shares)
+                out["late"], late, ordered = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens)
+                if c.read_weight:
+                    M = c.read_questions
+                    out["read"], read = losses.read(model.alone, before, near, self.bufs["pos"][:, c.LC:], ordered, ap[:, :M], (asked & ~absent)[:, :M], c.read_wrong, c.read_tokens)
+        return out, dict(asked=asked, absent=absent, ce=ce.detach(), hits=hits, ordered=(late, read), margins=margins, shares=shares)
 
     @torch.no_grad()
     def keep(self, step):
@@ -108,12 +111,13 @@ class Step:
         def mean(x):
             return round(x.float().mean().item(), 3) if x.numel() else 0.0
         by = {name: [mean(h[asked & (kinds == i)]) for h in seen["hits"]] for i, name in enumerate(D.TYPES) if name != "absent" and bool((asked & (kinds == i)).any())}
-        if seen["late"] is not None:              # of the questions that the late interaction orders
-            some = seen["late"].size(1)
-            mine, types = seen["asked"][:, :some], self.small["qtype"][:, :some]
-            for i, name in enumerate(D.TYPES):
-                if name in by:
-                    by[name].append(mean(seen["late"][mine & (types == i)]))
+        for some in seen["ordered"]:              # of the questions that late interaction and reading alone order
+            if some is not None:
+                M = some.size(1)
+                mine, types = seen["asked"][:, :M], self.small["qtype"][:, :M]
+                for i, name in enumerate(D.TYPES):
+                    if name in by:
+                        by[name].append(mean(some[mine & (types == i)]))
         by["absent told"] = [mean(m[absent] < 0) for m in seen["margins"]]
         by["false alarm"] = [mean(m[asked & ~absent] < 0) for m in seen["margins"]]
         e, w, n = seen["ce"].view(c.B, -1), losses.thinned(self.bufs["w"], c.LC, c.lm_every) > 0, c.LC // c.lm_every

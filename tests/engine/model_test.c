@@ -96,6 +96,9 @@ static const struct {
     {"\"late_tokens\": 6", "\"late_tokens\": 0", "late_tokens"},
     {"\"late_tokens\": 6", "\"late_tokens\": 513", "late_tokens"},
     {"\"late_tokens\": 6", "\"late_tokens\": \"6\"", "late_tokens"},
+    {"\"read_tokens\": 9", "\"read_tokens\": 0", "read_tokens"},
+    {"\"read_tokens\": 9", "\"read_tokens\": 513", "read_tokens"},
+    {"\"read_tokens\": 9", "\"read_tokens\": null", "read_tokens"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": 1", "rank_weights"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": [1, 2]",
      "rank_weights"},
@@ -372,11 +375,13 @@ static void test_names(const char *bundled)
              b->config.null_score[0] == -0.25f && b->config.lexical_weight == 7);
     sx_model_close(b);
     SX_CHECK(a->config.late_tokens == 6 && a->layers[1].lq && !a->layers[0].lq);
-    text = tiny_replace(tiny_config, "\"late_tokens\": 6, ", "");
+    SX_CHECK(a->config.read_tokens == 9 && a->read);
+    text = tiny_replace(tiny_config, "\"late_tokens\": 6, \"read_tokens\": 9, ", "");
     scratch_text("config.json", text);
     free(text);
     SX_CHECK(sx_model_open(&b, scratch, err, sizeof err) == 0);
     SX_CHECK(b->config.late_tokens == 0 && !b->layers[1].lq);
+    SX_CHECK(b->config.read_tokens == 0 && !b->read);
     sx_model_close(b);
     sx_model_close(a);
 

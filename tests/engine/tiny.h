@@ -17,7 +17,8 @@ static const char tiny_config[] =
     " \"sliding_window\": 16, \"global_layers\": [1], \"landmark_dim\": 4, \"segment_tokens\": "
     "64,\n"
     " \"block_tokens\": 8, \"top_k_blocks\": 4, \"rope_theta\": 10000.0, \"rms_norm_eps\": 1e-6,\n"
-    " \"logit_softcap\": 20.0, \"late_tokens\": 6, \"tie_word_embeddings\": true, "
+    " \"logit_softcap\": 20.0, \"late_tokens\": 6, \"read_tokens\": 9, \"tie_word_embeddings\": "
+    "true, "
     "\"eos_token_id\": 4, "
     "\"pad_token_id\": 0,\n"
     " \"special_tokens\": {\"file\": 1, \"question\": 2, \"answer\": 3, \"eos\": 4}}\n";
@@ -51,6 +52,7 @@ static const tiny_tensor tiny_tensors[] = {
     {"layers.1.ig.bias", "F32", "[1]", 4},
     {"layers.1.it", "F32", "[]", 4},
     {"layers.1.lq.weight", "F32", "[8,8]", 256},
+    {"read", "F32", "[8]", 32},
 };
 #define TINY_TENSORS (sizeof tiny_tensors / sizeof tiny_tensors[0])
 

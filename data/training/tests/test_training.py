@@ -1,8 +1,7 @@
 """Checks of the recipe's pure-Python parts:  python3 -m unittest discover -s data/training/tests  (numpy makes more of them run)."""
 import json, os, random, re, sys, tempfile, unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-import controls, docs, heldout, questions, shards
-import collect
+import asked, collect, controls, docs, heldout, questions, shards
 try:
     import numpy as np
 except ImportError:
@@ -165,6 +164,42 @@ class Questions(unittest.TestCase):
 
 
 @unittest.skipUnless(np, "numpy is not installed")
+class Asked(unittest.TestCase):
+    def test_form(self):
+        packages = {p[0] for p in collect.packages()}
+        table = asked.read()
+        self.assertGreater(sum(len(q) for functions in table.values() for q in functions.values()), 40000)
+        for (package, path), functions in table.items():
+            self.assertFalse(heldout.held_package(package) or heldout.held_path(path), "%s %s may not be trained on" % (package, path))
+            self.assertIn(package, packages)
+            for name, texts in functions.items():
+                for text in texts:
+                    self.assertTrue(text.isascii() and text == " ".join(text.split()) and 8 <= len(text) <= 300, text)
+                    self.assertIsNone(re.search(r"(?<!\w)" + re.escape(name) + r"(?!\w)", text), "%s is named: %s" % (name, text))
+
+    def test_development_is_apart(self):
+        with open(os.path.join(asked.FOLDER, "..", "development.txt"), encoding="utf-8") as f:
+            development = {line.strip() for line in f if not line.startswith("#")}
+        for name in os.listdir(asked.FOLDER):
+            with open(os.path.join(asked.FOLDER, name), encoding="utf-8") as f:
+                for line in f:
+                    self.assertEqual(line.split("\t")[0] in development, name == "development.tsv", line)
+
+    def test_functions_are_found_by_name(self):
+        class File:
+            repo, path, defs = "p", "a.c", [(0, 9, 0, 1, 0, 0, 0, "function", -1), (9, 19, 9, 10, 0, 0, 0, "function", -1), (20, 29, 20, 21, 0, 0, 0, "constant", -1)]
+
+            def __init__(self, names):
+                self.names = names
+
+            def name(self, d):
+                return self.names[self.defs.index(d)]
+        table = {("p", "a.c"): {"f": ["one?"], "g": ["two?"]}}
+        self.assertEqual(asked.of([File("fgh")], table), {0: {0: ["one?"], 1: ["two?"]}})
+        self.assertEqual(asked.of([File("ffg")], table), {})           # f is there twice, g is no function
+        self.assertEqual(asked.of([File("xyz")], table), {})
+
+
 class Travel(unittest.TestCase):
     def setUp(self):
         import travel
