@@ -2,10 +2,10 @@
  *
  * This is the one place that says how an answer's spans are ranked.
  *
- * In: every block that the answer chose, with its `rank` (share of the softmax over the chosen
- * blocks of the global layers' weighted landmark scores at <a> and of the late interaction:
- * sx_block_weight) and its `mass` (share of the attention of <a> and the answer); and what the
- * lexical channel found, with a score from 0 to 1.
+ * In: every block that the answer chose, with its `rank` (share of the softmax over them of the
+ * global layers' weighted landmark scores at <a>, the late interaction and what the question says
+ * when it reads the block alone: sx_block_weight) and its `mass` (share of the attention of <a> and
+ * the answer); and what the lexical channel found, with a score from 0 to 1.
  *
  * 1. Every block gets one owner among the definitions of its file. Candidates are the definitions
  *    that begin inside the block (a doc comment in front counts as the beginning) and, unless one

@@ -169,31 +169,26 @@ void sx_question_free(sx_question *q)
     free(q);
 }
 
-/* Every block of the context for one row, best first: what dense attention "selects". */
-typedef struct scored {
-    float score;
-    int32_t block;
-} scored;
-
-static int by_score(const void *a, const void *b)
+static int by_score(const void *a, const void *b) /* best first */
 {
-    const scored *x = a, *y = b;
+    const sx_scored_block *x = a, *y = b;
     if (x->score != y->score)
         return x->score > y->score ? -1 : 1;
-    return x->block < y->block ? -1 : 1;
+    return x->block < y->block ? -1 : x->block > y->block;
 }
 
+/* Every block of the context for one row, best first: what dense attention "selects". */
 static bool sort_row(int32_t *block, float *score, int k)
 {
-    scored *all = malloc(sizeof *all * ((size_t)k + 1));
+    sx_scored_block *all = malloc(sizeof *all * ((size_t)k + 1));
     if (!all)
         return false;
     for (int b = 0; b < k; b++)
-        all[b] = (scored){score[b], b};
+        all[b] = (sx_scored_block){(uint32_t)b, score[b]};
     qsort(all, (size_t)k, sizeof *all, by_score);
     for (int b = 0; b < k; b++) {
         score[b] = all[b].score;
-        block[b] = all[b].block;
+        block[b] = (int32_t)all[b].block;
     }
     free(all);
     return true;
@@ -456,7 +451,7 @@ static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
     int n_global = (int)q->t->config.n_global, most = n < SX_READ_MOST ? (int)n : SX_READ_MOST, rc;
-    scored *order = malloc(sizeof *order * (n + 1));
+    sx_scored_block *order = malloc(sizeof *order * (n + 1));
     const void **rows = calloc((size_t)most * (size_t)n_global + 1, sizeof *rows);
     int32_t n_rows[SX_READ_MOST];
     float said[SX_READ_MOST], least = INFINITY;
@@ -466,7 +461,7 @@ static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size
         goto out;
     }
     for (size_t i = 0; i < n; i++)
-        order[i] = (scored){score[i], (int32_t)i};
+        order[i] = (sx_scored_block){(uint32_t)i, score[i]};
     qsort(order, n, sizeof *order, by_score);
     for (int i = 0; i < most; i++)
         for (int g = 0; g < n_global; g++)
@@ -511,14 +506,14 @@ int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size
 }
 
 /* The k best of what is added: a heap with the worst on top. */
-static void keep_best(scored *heap, size_t *n, size_t k, scored added)
+static void keep_best(sx_scored_block *heap, size_t *n, size_t k, sx_scored_block added)
 {
     size_t at = *n;
 
     if (*n < k) {
         for (heap[(*n)++] = added; at > 0 && by_score(&heap[at], &heap[(at - 1) / 2]) > 0;
              at = (at - 1) / 2) {
-            scored up = heap[(at - 1) / 2];
+            sx_scored_block up = heap[(at - 1) / 2];
             heap[(at - 1) / 2] = heap[at];
             heap[at] = up;
         }
@@ -541,7 +536,7 @@ static void keep_best(scored *heap, size_t *n, size_t k, scored added)
 
 /* The SX_CANDIDATES best by what landmark_score() says, of the segments whose k and v are at hand:
  * making those of two hundred segments again would take minutes. best: room for them -> how many */
-static size_t best_by_landmarks(sx_question *q, scored *best)
+static size_t best_by_landmarks(sx_question *q, sx_scored_block *best)
 {
     const sx_transformer *t = q->t;
     size_t n = 0, dim = (size_t)t->landmark_dim;
@@ -564,17 +559,9 @@ static size_t best_by_landmarks(sx_question *q, scored *best)
                 sum[b] += weight * layer[b];
         }
         for (uint32_t b = 0; b < part->n_blocks; b++)
-            keep_best(best, &n, SX_CANDIDATES, (scored){sum[b], (int32_t)(part->first_block + b)});
+            keep_best(best, &n, SX_CANDIDATES, (sx_scored_block){part->first_block + b, sum[b]});
     }
     return n;
-}
-
-static int by_scored_block(const void *a, const void *b)
-{
-    const sx_scored_block *x = a, *y = b;
-    if (x->score != y->score)
-        return x->score > y->score ? -1 : 1;
-    return x->block < y->block ? -1 : x->block > y->block;
 }
 
 /* What <a> chose and what it might have chosen, scored, best first. */
@@ -584,7 +571,7 @@ static int order_candidates(sx_question *q, sx_event_fn event, void *user, char 
     size_t most = (size_t)q->width * n_global + SX_CANDIDATES, n = 0, n_best = 0;
     int32_t *blocks = malloc(sizeof *blocks * (most + 1));
     float *score = malloc(sizeof *score * (most + 1));
-    scored best[SX_CANDIDATES];
+    sx_scored_block best[SX_CANDIDATES];
     int rc;
 
     free(q->order);
@@ -604,15 +591,15 @@ static int order_candidates(sx_question *q, sx_event_fn event, void *user, char 
             if (!contains(blocks, (int)n, q->selection[g].block[i]))
                 blocks[n++] = q->selection[g].block[i];
     for (size_t i = 0; i < n_best; i++)
-        if (!contains(blocks, (int)n, best[i].block))
-            blocks[n++] = best[i].block;
+        if (!contains(blocks, (int)n, (int32_t)best[i].block))
+            blocks[n++] = (int32_t)best[i].block;
     if ((rc = sx_question_score(q, score, (const uint32_t *)blocks, n, event, user, err, errlen)) <
         0)
         goto out;
     for (size_t i = 0; i < n; i++)
         q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i]};
     q->n_order = n;
-    qsort(q->order, n, sizeof *q->order, by_scored_block);
+    qsort(q->order, n, sizeof *q->order, by_score);
 out:
     free(blocks);
     free(score);

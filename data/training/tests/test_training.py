@@ -163,7 +163,6 @@ class Questions(unittest.TestCase):
             used.add(key)
 
 
-@unittest.skipUnless(np, "numpy is not installed")
 class Asked(unittest.TestCase):
     def test_form(self):
         packages = {p[0] for p in collect.packages()}
@@ -200,6 +199,7 @@ class Asked(unittest.TestCase):
         self.assertEqual(asked.of([File("xyz")], table), {})
 
 
+@unittest.skipUnless(np, "numpy is not installed")
 class Travel(unittest.TestCase):
     def setUp(self):
         import travel
