@@ -31,8 +31,8 @@ def start(c, device, source, half):
         model.load_state_dict(runner.read_model(source)[0])
     else:                                        # weights of zero would hide what lies behind them
         for name, p in model.named_parameters():
-            if p.ndim == 2 and float(p.abs().sum()) == 0:
-                torch.nn.init.normal_(p, std=0.3 * p.size(1) ** -0.5)
+            if (p.ndim == 2 or name == "read") and float(p.detach().abs().sum()) == 0:
+                torch.nn.init.normal_(p, std=0.3 * p.size(-1) ** -0.5)
     return model
 
 
