@@ -18,6 +18,7 @@ struct sx_question {
     int capacity, n; /* tokens there may be, tokens there are */
     int k;           /* blocks a token selects by itself */
     int width;       /* and with those that are joined, at most */
+    bool joins;      /* something may be joined: it selects neither nothing nor everything */
     int n_joined, most_joined;
     int32_t *joined;      /* [width - k]; the first n_joined count */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
@@ -58,11 +59,6 @@ static int cancelled(char *err, size_t errlen)
     return -ECANCELED;
 }
 
-static float *floats(size_t rows, size_t width)
-{
-    return calloc((size_t)sx_matmul_rows((int)rows) * width + 16, sizeof(float));
-}
-
 int sx_question_new(sx_question **out, sx_context *context, int capacity,
                     const sx_ask_options *options, char *err, size_t errlen)
 {
@@ -70,6 +66,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     sx_attention attention = options->attention;
     sx_question *q = calloc(1, sizeof *q);
     size_t kv_width, layers, k, width;
+    bool joins;
 
     *out = NULL;
     if (!q)
@@ -82,7 +79,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
                                           : t->config.top_k_blocks;
     if (k > context->n_blocks)
         k = context->n_blocks;
-    bool joins = k > 0 && k < context->n_blocks;
+    joins = k > 0 && k < context->n_blocks;
     width = k + (joins ? options->n_joined + SX_JOINED_MOST + SX_HELD_MOST : 0);
     for (size_t i = 0; joins && i < options->n_joined; i++)
         if (options->joined[i] >= context->n_blocks) {
@@ -94,19 +91,23 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     /* A question's products are small: one thread streams the weights, and OpenMP's busy waiting
      * would cost many times that on a machine with other work. */
     t->kn.matmul_threads(1);
-    *q = (sx_question){
-        .context = context, .t = t, .capacity = capacity, .k = (int)k, .width = (int)width};
+    *q = (sx_question){.context = context,
+                       .t = t,
+                       .capacity = capacity,
+                       .k = (int)k,
+                       .width = (int)width,
+                       .joins = joins};
     q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
-    q->x = floats(CHUNK, (size_t)t->d);
-    q->h = floats(CHUNK, (size_t)t->d);
-    q->qkv = floats(CHUNK, (size_t)t->qkv_width);
-    q->o = floats(CHUNK, (size_t)t->heads * (size_t)t->head_dim);
-    q->ffn = floats(CHUNK, 3 * (size_t)t->ffn);
-    q->rope = floats(CHUNK, (size_t)t->head_dim);
-    q->logits = floats(1, t->config.vocab_size);
-    q->iq = floats(CHUNK, (size_t)t->landmark_dim);
-    q->part_score = floats(CHUNK, context->engine->longest);
+    q->x = sx_transformer_rows(CHUNK, (size_t)t->d);
+    q->h = sx_transformer_rows(CHUNK, (size_t)t->d);
+    q->qkv = sx_transformer_rows(CHUNK, (size_t)t->qkv_width);
+    q->o = sx_transformer_rows(CHUNK, (size_t)t->heads * (size_t)t->head_dim);
+    q->ffn = sx_transformer_rows(CHUNK, 3 * (size_t)t->ffn);
+    q->rope = sx_transformer_rows(CHUNK, (size_t)t->head_dim);
+    q->logits = sx_transformer_rows(1, t->config.vocab_size);
+    q->iq = sx_transformer_rows(CHUNK, (size_t)t->landmark_dim);
+    q->part_score = sx_transformer_rows(CHUNK, context->engine->longest);
     q->joined = calloc(width - k + 1, sizeof *q->joined);
     q->last_iq = calloc((size_t)t->config.n_global * (size_t)t->landmark_dim, sizeof *q->last_iq);
     q->top_block = calloc(CHUNK * k + 1, sizeof *q->top_block);
@@ -422,15 +423,20 @@ const sx_selection *sx_question_selection(const sx_question *q, int global)
     return &q->selection[global];
 }
 
+/* What the score of a global layer counts. */
+static float layer_weight(const sx_transformer *t, uint32_t g)
+{
+    return t->config.rank_weight[g] * t->layers[t->config.global_layers[g]].temperature;
+}
+
 static float landmark_score(const sx_question *q, uint32_t block)
 {
     const sx_transformer *t = q->t;
     float sum = 0.0f;
 
     for (uint32_t g = 0; g < t->config.n_global; g++)
-        sum += t->config.rank_weight[g] * t->layers[t->config.global_layers[g]].temperature *
-               dot(q->last_iq + (size_t)g * (size_t)t->landmark_dim, landmark_of(q, (int)g, block),
-                   t->landmark_dim);
+        sum += layer_weight(t, g) * dot(q->last_iq + (size_t)g * (size_t)t->landmark_dim,
+                                        landmark_of(q, (int)g, block), t->landmark_dim);
     return sum;
 }
 
@@ -549,8 +555,7 @@ static size_t best_by_landmarks(sx_question *q, sx_scored_block *best)
             continue;
         memset(sum, 0, sizeof *sum * part->n_blocks);
         for (uint32_t g = 0; g < t->config.n_global; g++) {
-            float weight = t->config.rank_weight[g] *
-                           t->layers[t->config.global_layers[g]].temperature;
+            float weight = layer_weight(t, g);
 
             t->kn.landmark_score(NULL, layer, q->last_iq + g * dim,
                                  part->landmarks + (size_t)g * part->n_blocks * dim, 1,
@@ -581,18 +586,19 @@ static int order_candidates(sx_question *q, sx_event_fn event, void *user, char 
         rc = no_memory(err, errlen);
         goto out;
     }
-    if ((uint32_t)q->k == q->context->n_blocks)
+    if (!q->joins) { /* everything, or nothing */
         for (; n < (size_t)q->k; n++)
             blocks[n] = (int32_t)n;
-    else if (q->k > 0)
+    } else {
+        for (uint32_t g = 0; g < n_global; g++)
+            for (int i = 0; i < q->selection[g].n; i++)
+                if (!contains(blocks, (int)n, q->selection[g].block[i]))
+                    blocks[n++] = q->selection[g].block[i];
         n_best = best_by_landmarks(q, best);
-    for (uint32_t g = 0; g < n_global && (uint32_t)q->k != q->context->n_blocks; g++)
-        for (int i = 0; i < q->selection[g].n; i++)
-            if (!contains(blocks, (int)n, q->selection[g].block[i]))
-                blocks[n++] = q->selection[g].block[i];
-    for (size_t i = 0; i < n_best; i++)
-        if (!contains(blocks, (int)n, (int32_t)best[i].block))
-            blocks[n++] = (int32_t)best[i].block;
+        for (size_t i = 0; i < n_best; i++)
+            if (!contains(blocks, (int)n, (int32_t)best[i].block))
+                blocks[n++] = (int32_t)best[i].block;
+    }
     if ((rc = sx_question_score(q, score, (const uint32_t *)blocks, n, event, user, err, errlen)) <
         0)
         goto out;
@@ -612,7 +618,7 @@ int sx_question_look_again(sx_question *q, uint32_t token, sx_event_fn event, vo
     int before = q->n_joined;
     int rc = order_candidates(q, event, user, err, errlen);
 
-    if (rc < 0 || q->n < 1 || q->width == q->k)
+    if (rc < 0 || q->n < 1 || !q->joins)
         return rc;
     for (size_t i = 0; i < q->n_order && i < SX_JOINED_MOST; i++)
         if (!contains(q->joined, q->n_joined, (int32_t)q->order[i].block))
@@ -637,8 +643,7 @@ float sx_question_margin(const sx_question *q)
         const sx_selection *s = &q->selection[g];
         if (!t->config.has_null_scores || s->n < 1)
             return INFINITY;
-        sum += t->config.rank_weight[g] * t->layers[t->config.global_layers[g]].temperature *
-               (s->score[0] - t->config.null_score[g]);
+        sum += layer_weight(t, g) * (s->score[0] - t->config.null_score[g]);
     }
     return sum;
 }

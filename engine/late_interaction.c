@@ -30,7 +30,7 @@ int sx_late_interaction_new(sx_late_interaction **out, const sx_transformer *t, 
     if (!(late = calloc(1, sizeof *late)))
         return -ENOMEM;
     *late = (sx_late_interaction){.t = t, .matrix = matrix, .tokens = (int)tokens};
-    late->pushed = calloc((size_t)sx_matmul_rows(most_rows) * heads * d + 16, sizeof(float));
+    late->pushed = sx_transformer_rows(most_rows, heads * d);
     late->query = calloc(tokens * heads * d + 16, sizeof(float));
     late->k = calloc(rows * kv + 16, sizeof(float));
     late->v = calloc(rows * kv + 16, sizeof(float));

@@ -35,11 +35,6 @@ typedef struct job {
     atomic_int rc;
 } job;
 
-static float *floats(int rows, int columns)
-{
-    return calloc((size_t)sx_matmul_rows(rows) * (size_t)columns + 16, sizeof(float));
-}
-
 int sx_reading_new(sx_reading **out, const sx_transformer *t)
 {
     int most = (int)t->config.read_tokens;
@@ -50,7 +45,7 @@ int sx_reading_new(sx_reading **out, const sx_transformer *t)
         return 0;
     if (!(r = calloc(1, sizeof *r)))
         return -ENOMEM;
-    *r = (sx_reading){.t = t, .most = most, .start = floats(most, t->d)};
+    *r = (sx_reading){.t = t, .most = most, .start = sx_transformer_rows(most, (size_t)t->d)};
     if (!r->start) {
         free(r);
         return -ENOMEM;
@@ -99,12 +94,12 @@ static bool scratch_make(scratch *s, const sx_reading *r)
     size_t n = (size_t)r->n;
 
     *s = (scratch){
-        .x = floats(rows, t->d),
-        .h = floats(rows, t->d),
-        .qkv = floats(rows, t->qkv_width),
-        .o = floats(rows, t->heads * t->head_dim),
-        .ffn = floats(rows, 3 * t->ffn),
-        .rope = floats(rows, t->head_dim),
+        .x = sx_transformer_rows(rows, (size_t)t->d),
+        .h = sx_transformer_rows(rows, (size_t)t->d),
+        .qkv = sx_transformer_rows(rows, (size_t)t->qkv_width),
+        .o = sx_transformer_rows(rows, (size_t)(t->heads * t->head_dim)),
+        .ffn = sx_transformer_rows(rows, (size_t)(3 * t->ffn)),
+        .rope = sx_transformer_rows(rows, (size_t)t->head_dim),
         .run = calloc(n, sizeof *s->run),
         .run_rows = calloc(n, sizeof *s->run_rows),
         .first_run = calloc(n + 1, sizeof *s->first_run),
@@ -178,8 +173,8 @@ static void read_some(job *j, bool (*go_on)(void *), void *user)
     bool made = scratch_make(&s, j->r);
     int first;
 
-    j->r->t->kn.matmul_threads(
-        1); /* a setting of the thread: a few blocks each, not each block by many */
+    /* a setting of the thread: a few blocks each, not each block by many */
+    j->r->t->kn.matmul_threads(1);
     if (!made)
         atomic_store(&j->rc, -ENOMEM);
     while (made && !atomic_load(&j->rc) && (first = atomic_fetch_add(&j->next, AT_ONCE)) < j->n) {

@@ -104,6 +104,11 @@ static int layer_open(sx_transformer *t, int l, const sx_layer_tensors *w, char 
     return 0;
 }
 
+float *sx_transformer_rows(int rows, size_t width)
+{
+    return calloc((size_t)sx_matmul_rows(rows) * width + 16, sizeof(float));
+}
+
 void sx_rope_rows(const sx_transformer *t, float *rope, int pos, int n)
 {
     int half = t->head_dim / 2;

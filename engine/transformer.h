@@ -43,6 +43,9 @@ int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, ch
                         size_t errlen);
 void sx_transformer_close(sx_transformer *t);
 
+/* Zeroed room for `rows` rows of `width` floats as the products want it (sx_matmul_rows), and a
+ * little more; NULL: short of memory. The caller's. */
+float *sx_transformer_rows(int rows, size_t width);
 /* Rope rows for positions pos .. pos + n: [n, head_dim]. */
 void sx_rope_rows(const sx_transformer *t, float *rope, int pos, int n);
 /* x [n, d] = embedding of ids. */

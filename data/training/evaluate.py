@@ -300,6 +300,10 @@ def main():
     tok = D.Tokenizer(tokenizer)
     D.learn_newlines(tok)
     results, repositories, sets = {}, {}, {}
+
+    def save():
+        with open(a.out, "w") as f:
+            json.dump(results, f, indent=1)
     for name in a.sets.split(",") + [a.strangers] * bool(a.strangers):
         shards = [os.path.join(a.packs, f) for f in sorted(os.listdir(a.packs)) if re.fullmatch(re.escape(name) + r"(-[0-9]+)?\.jsonl\.xz", f)]
         repositories[name] = D.load(shards, tokenizer, 12)
@@ -342,8 +346,7 @@ def main():
         c = by_hand(run, repositories["questions"], log)
         results["by hand"] = shown(c)
         log("by hand", json.dumps(shown(c)))
-        with open(a.out, "w") as f:
-            json.dump(results, f, indent=1)
+        save()
     for name, (files, r, rows, strange) in sets.items():
         t = time.time()
         s = run.encode(r.segments)
@@ -374,15 +377,13 @@ def main():
                     out[kind] = shown(retrieve(run, s, q, upto, a.n, None if a.no_words else r))
                 out["absent"] = shown(absent(run, s, strange, upto))
             results["%s %d" % (name, level)] = out
-            with open(a.out, "w") as f:                              # what follows may run out of time or memory
-                json.dump(results, f, indent=1)
+            save()                               # what follows may run out of time or memory
             for how in ("sparse", "dense"):
                 if tasks and (how == "sparse" or (how == "dense" and level <= a.dense)):
                     out[how] = {k: shown(v) for k, v in solve(run, s, tasks, upto, how).items()}
             for k, v in out.items():
                 log(name, "%.3fM" % (level / 1e6), k, json.dumps(v))
-            with open(a.out, "w") as f:
-                json.dump(results, f, indent=1)
+            save()
         for kind in ("named", "meaning"):                        # a few to read
             for q, right, x in rows[kind][:4]:
                 p = [C.Q] + run.tok.ids(q)[:96] + [C.A]

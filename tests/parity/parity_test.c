@@ -294,7 +294,8 @@ static void check_long_block(sx_engine *engine, const store *s)
     sx_context_free(context);
 }
 
-/* What a question gives must not depend on whether k and v were kept. */
+/* What a question gives must not depend on whether k and v were kept, where what it selects brings
+ * back every segment. */
 static void check_recompute(sx_engine *engine, store *s)
 {
     sx_context *kept = context_of(engine, s, true), *again = context_of(engine, s, false);
