@@ -1,6 +1,7 @@
 /* answer.c: a question -> streamed answer, and for every block how it ranked and what attention it
  * got. */
 #include "engine/attention.h"
+#include "engine/order.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,8 +1,6 @@
 /* attention.c: question tokens -> selection -> attention, layer by layer. Rows go through in
  * chunks; a row costs its own arithmetic only, because the question's k and v stay. */
-#include "engine/attention.h"
-#include "engine/late_interaction.h"
-#include "engine/reading.h"
+#include "engine/attention_private.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,39 +10,7 @@
 
 #define CHUNK 32 /* question tokens in one pass */
 
-struct sx_question {
-    sx_context *context;
-    const sx_transformer *t;
-    int capacity, n; /* tokens there may be, tokens there are */
-    int k;           /* blocks a token selects by itself */
-    int width;       /* and with those that are joined, at most */
-    bool joins;      /* something may be joined: it selects neither nothing nor everything */
-    int n_joined, most_joined;
-    int32_t *joined;      /* [width - k]; the first n_joined count */
-    float *own_k, *own_v; /* [layers, capacity, kv_width] */
-    float *x, *h, *qkv, *o, *ffn, *rope, *logits;
-    float *iq;          /* [CHUNK, landmark_dim] */
-    float *last_iq;     /* [n_global, landmark_dim]: the last token's */
-    float *part_score;  /* [CHUNK, longest]: one segment's landmarks */
-    void *topk_work;    /* for the longest segment */
-    int32_t *top_block; /* [CHUNK, k] */
-    float *top_score;   /* [CHUNK, k] */
-    int32_t *block;     /* [CHUNK, width]: the same, then those joined that are not among them */
-    float *score;       /* [CHUNK, width] */
-    const void **run;   /* [CHUNK, width] */
-    int32_t *run_rows;  /* [CHUNK, width] */
-    int32_t *first_run; /* [CHUNK + 1] */
-    float *mass;        /* [CHUNK, width] */
-    void *work;
-    size_t work_bytes;
-    sx_selection *selection;   /* [n_global] of the last token */
-    sx_late_interaction *late; /* NULL: the model has none, or nothing is selected */
-    sx_reading *reading;       /* likewise */
-    sx_scored_block *order;    /* [n_order] best first: sx_question_look_again() */
-    size_t n_order;
-};
-
-static int no_memory(char *err, size_t errlen)
+int sx_question_no_memory(char *err, size_t errlen)
 {
     snprintf(
         err, err ? errlen : 0,
@@ -53,10 +19,49 @@ static int no_memory(char *err, size_t errlen)
     return -ENOMEM;
 }
 
-static int cancelled(char *err, size_t errlen)
+int sx_question_cancelled(char *err, size_t errlen)
 {
     snprintf(err, err ? errlen : 0, "E-CANCELLED: the answer was stopped; the index is kept");
     return -ECANCELED;
+}
+
+bool sx_question_go_on(sx_event_fn event, void *user)
+{
+    sx_event asking = {.kind = SX_EVENT_WORK};
+    return !event || !event(&asking, user);
+}
+
+int sx_scored_block_compare(const void *a, const void *b) /* best first */
+{
+    const sx_scored_block *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->block < y->block ? -1 : x->block > y->block;
+}
+
+const float *sx_question_landmark(const sx_question *q, int global, uint32_t block)
+{
+    const sx_context *context = q->context;
+    const sx_context_part *part = &context->parts[context->block_part[block]];
+
+    return part->landmarks + ((size_t)global * part->n_blocks + (block - part->first_block)) *
+                                 (size_t)q->t->landmark_dim;
+}
+
+float sx_question_dot(const float *a, const float *b, int n)
+{
+    float sum = 0.0f;
+    for (int i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+bool sx_question_contains(const int32_t *blocks, int n, int32_t block)
+{
+    for (int i = 0; i < n; i++)
+        if (blocks[i] == block)
+            return true;
+    return false;
 }
 
 int sx_question_new(sx_question **out, sx_context *context, int capacity,
@@ -70,7 +75,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
 
     *out = NULL;
     if (!q)
-        return no_memory(err, errlen);
+        return sx_question_no_memory(err, errlen);
     kv_width = (size_t)t->kv_heads * (size_t)t->head_dim;
     layers = t->config.num_hidden_layers;
     k = attention == SX_ATTENTION_WINDOW  ? 0
@@ -145,7 +150,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     return 0;
 short_of_memory:
     sx_question_free(q);
-    return no_memory(err, errlen);
+    return sx_question_no_memory(err, errlen);
 }
 
 void sx_question_free(sx_question *q)
@@ -170,14 +175,6 @@ void sx_question_free(sx_question *q)
     free(q);
 }
 
-static int by_score(const void *a, const void *b) /* best first */
-{
-    const sx_scored_block *x = a, *y = b;
-    if (x->score != y->score)
-        return x->score > y->score ? -1 : 1;
-    return x->block < y->block ? -1 : x->block > y->block;
-}
-
 /* Every block of the context for one row, best first: what dense attention "selects". */
 static bool sort_row(int32_t *block, float *score, int k)
 {
@@ -186,38 +183,13 @@ static bool sort_row(int32_t *block, float *score, int k)
         return false;
     for (int b = 0; b < k; b++)
         all[b] = (sx_scored_block){(uint32_t)b, score[b]};
-    qsort(all, (size_t)k, sizeof *all, by_score);
+    qsort(all, (size_t)k, sizeof *all, sx_scored_block_compare);
     for (int b = 0; b < k; b++) {
         score[b] = all[b].score;
         block[b] = (int32_t)all[b].block;
     }
     free(all);
     return true;
-}
-
-static const float *landmark_of(const sx_question *q, int global, uint32_t block)
-{
-    const sx_context *context = q->context;
-    const sx_context_part *part = &context->parts[context->block_part[block]];
-
-    return part->landmarks + ((size_t)global * part->n_blocks + (block - part->first_block)) *
-                                 (size_t)q->t->landmark_dim;
-}
-
-static float dot(const float *a, const float *b, int n)
-{
-    float sum = 0.0f;
-    for (int i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
-static bool contains(const int32_t *blocks, int n, int32_t block)
-{
-    for (int i = 0; i < n; i++)
-        if (blocks[i] == block)
-            return true;
-    return false;
 }
 
 /* Row i's own choice, then what was joined and is not in it. */
@@ -233,10 +205,11 @@ static void join_blocks(sx_question *q, int global, int i)
     while (n < q->k && block[n] >= 0)
         n++;
     for (int j = 0; j < q->n_joined; j++) {
-        if (contains(block, n, q->joined[j]))
+        if (sx_question_contains(block, n, q->joined[j]))
             continue;
         block[n] = q->joined[j];
-        score[n++] = dot(iq, landmark_of(q, global, (uint32_t)q->joined[j]), q->t->landmark_dim);
+        score[n++] = sx_question_dot(iq, sx_question_landmark(q, global, (uint32_t)q->joined[j]),
+                                     q->t->landmark_dim);
     }
     for (; n < q->width; n++)
         block[n] = -1;
@@ -337,12 +310,6 @@ static bool attend(sx_question *q, int l, int n, bool last)
     return true;
 }
 
-static bool go_on(sx_event_fn event, void *user)
-{
-    sx_event asking = {.kind = SX_EVENT_WORK};
-    return !event || !event(&asking, user);
-}
-
 /* One chunk of rows through all layers. */
 static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_event_fn event,
                       void *user, char *err, size_t errlen)
@@ -354,12 +321,12 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
     sx_transformer_embed(t, q->x, ids, n);
     for (int l = 0; l < (int)t->config.num_hidden_layers; l++) {
         const sx_layer *layer = &t->layers[l];
-        if (!go_on(event, user))
-            return cancelled(err, errlen);
+        if (!sx_question_go_on(event, user))
+            return sx_question_cancelled(err, errlen);
         if (q->reading && layer->global == 0)
             sx_reading_push(q->reading, q->x, n);
         if (!sx_transformer_qkv(t, l, q->h, q->qkv, q->x, q->rope, n))
-            return no_memory(err, errlen);
+            return sx_question_no_memory(err, errlen);
         for (int i = 0; i < n; i++) { /* the question's own k and v */
             const float *row = q->qkv + (size_t)i * t->qkv_width + t->heads * t->head_dim;
             size_t at = ((size_t)l * q->capacity + q->n + i) * kv_width;
@@ -369,18 +336,18 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
         if (layer->global >= 0 && q->k) {
             if (!select_blocks(q, layer, n) ||
                 (layer->late && !sx_late_interaction_push(q->late, q->h, n)))
-                return no_memory(err, errlen);
+                return sx_question_no_memory(err, errlen);
             if ((rc = sx_context_need(q->context, q->block, (size_t)n * q->width, event, user, err,
                                       errlen)) < 0)
                 return rc;
         }
         if (!attend(q, l, n, last))
-            return no_memory(err, errlen);
+            return sx_question_no_memory(err, errlen);
         if (!sx_transformer_mix(t, l, q->x, q->o, q->h, q->ffn, n))
-            return no_memory(err, errlen);
+            return sx_question_no_memory(err, errlen);
     }
     if (last && !sx_transformer_logits(t, q->logits, q->h, q->x + (size_t)(n - 1) * t->d))
-        return no_memory(err, errlen);
+        return sx_question_no_memory(err, errlen);
     q->n += n;
     return 0;
 }
@@ -391,7 +358,8 @@ void sx_question_hold(sx_question *q, int best)
         const sx_selection *chosen = &q->selection[g];
 
         for (int i = 0; i < chosen->n && (best == 0 || i < best); i++)
-            if (q->n_joined < q->most_joined && !contains(q->joined, q->n_joined, chosen->block[i]))
+            if (q->n_joined < q->most_joined &&
+                !sx_question_contains(q->joined, q->n_joined, chosen->block[i]))
                 q->joined[q->n_joined++] = chosen->block[i];
     }
 }
@@ -421,229 +389,4 @@ const float *sx_question_logits(const sx_question *q)
 const sx_selection *sx_question_selection(const sx_question *q, int global)
 {
     return &q->selection[global];
-}
-
-/* What the score of a global layer counts. */
-static float layer_weight(const sx_transformer *t, uint32_t g)
-{
-    return t->config.rank_weight[g] * t->layers[t->config.global_layers[g]].temperature;
-}
-
-static float landmark_score(const sx_question *q, uint32_t block)
-{
-    const sx_transformer *t = q->t;
-    float sum = 0.0f;
-
-    for (uint32_t g = 0; g < t->config.n_global; g++)
-        sum += layer_weight(t, g) * dot(q->last_iq + (size_t)g * (size_t)t->landmark_dim,
-                                        landmark_of(q, (int)g, block), t->landmark_dim);
-    return sum;
-}
-
-typedef struct asked {
-    sx_event_fn event;
-    void *user;
-} asked;
-
-static bool ask_event(void *user)
-{
-    const asked *a = user;
-    return go_on(a->event, a->user);
-}
-
-/* score[i] += what the best SX_READ_MOST of n blocks, by score, say read alone, and the least of it
- * for the rest. */
-static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size_t n,
-                      sx_event_fn event, void *user, char *err, size_t errlen)
-{
-    int n_global = (int)q->t->config.n_global, most = n < SX_READ_MOST ? (int)n : SX_READ_MOST, rc;
-    sx_scored_block *order = malloc(sizeof *order * (n + 1));
-    const void **rows = calloc((size_t)most * (size_t)n_global + 1, sizeof *rows);
-    int32_t n_rows[SX_READ_MOST];
-    float said[SX_READ_MOST], least = INFINITY;
-
-    if (!order || !rows) {
-        rc = no_memory(err, errlen);
-        goto out;
-    }
-    for (size_t i = 0; i < n; i++)
-        order[i] = (sx_scored_block){(uint32_t)i, score[i]};
-    qsort(order, n, sizeof *order, by_score);
-    for (int i = 0; i < most; i++)
-        for (int g = 0; g < n_global; g++)
-            rows[i * n_global + g] = sx_context_rows(q->context, blocks[order[i].block], g,
-                                                     &n_rows[i]);
-    rc = sx_reading_score(q->reading, said, rows, n_rows, most, q->context->engine->kv_format,
-                          q->context->engine->threads, ask_event, &(asked){event, user});
-    if (rc < 0) {
-        rc = rc == -ECANCELED ? cancelled(err, errlen) : no_memory(err, errlen);
-        goto out;
-    }
-    for (int i = 0; i < most; i++)
-        least = fminf(least, said[i]);
-    for (size_t i = 0; i < n; i++)
-        score[order[i].block] += i < (size_t)most ? said[i] : least;
-out:
-    free(order);
-    free(rows);
-    return rc;
-}
-
-int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size_t n,
-                      sx_event_fn event, void *user, char *err, size_t errlen)
-{
-    int last = (int)q->t->config.n_global - 1, rc;
-    int32_t n_rows;
-
-    for (size_t i = 0; i < n; i++)
-        score[i] = landmark_score(q, blocks[i]);
-    if (n == 0 || (!q->late && !q->reading))
-        return 0;
-    if ((rc = sx_context_need(q->context, (const int32_t *)blocks, n, event, user, err, errlen)) <
-        0)
-        return rc;
-    for (size_t i = 0; i < n && q->late; i++) {
-        const void *rows = sx_context_rows(q->context, blocks[i], last, &n_rows);
-        score[i] += sx_late_interaction_score(q->late, rows, q->context->engine->kv_format, n_rows);
-    }
-    return q->reading && sx_reading_can(q->reading)
-               ? read_alone(q, score, blocks, n, event, user, err, errlen)
-               : 0;
-}
-
-/* The k best of what is added: a heap with the worst on top. */
-static void keep_best(sx_scored_block *heap, size_t *n, size_t k, sx_scored_block added)
-{
-    size_t at = *n;
-
-    if (*n < k) {
-        for (heap[(*n)++] = added; at > 0 && by_score(&heap[at], &heap[(at - 1) / 2]) > 0;
-             at = (at - 1) / 2) {
-            sx_scored_block up = heap[(at - 1) / 2];
-            heap[(at - 1) / 2] = heap[at];
-            heap[at] = up;
-        }
-        return;
-    }
-    if (k == 0 || by_score(&added, &heap[0]) > 0)
-        return;
-    for (at = 0;;) {
-        size_t worst = 2 * at + 1;
-
-        if (worst + 1 < k && by_score(&heap[worst + 1], &heap[worst]) > 0)
-            worst++;
-        if (worst >= k || by_score(&heap[worst], &added) <= 0)
-            break;
-        heap[at] = heap[worst];
-        at = worst;
-    }
-    heap[at] = added;
-}
-
-/* The SX_CANDIDATES best by what landmark_score() says, of the segments whose k and v are at hand:
- * making those of two hundred segments again would take minutes. best: room for them -> how many */
-static size_t best_by_landmarks(sx_question *q, sx_scored_block *best)
-{
-    const sx_transformer *t = q->t;
-    size_t n = 0, dim = (size_t)t->landmark_dim;
-    float *layer = q->part_score, *sum = q->part_score + q->context->engine->longest;
-
-    for (size_t p = 0; p < q->context->n_parts; p++) {
-        const sx_context_part *part = &q->context->parts[p];
-
-        if (!part->kept && !part->recomputed)
-            continue;
-        memset(sum, 0, sizeof *sum * part->n_blocks);
-        for (uint32_t g = 0; g < t->config.n_global; g++) {
-            float weight = layer_weight(t, g);
-
-            t->kn.landmark_score(NULL, layer, q->last_iq + g * dim,
-                                 part->landmarks + (size_t)g * part->n_blocks * dim, 1,
-                                 (int)part->n_blocks, t->landmark_dim);
-            for (uint32_t b = 0; b < part->n_blocks; b++)
-                sum[b] += weight * layer[b];
-        }
-        for (uint32_t b = 0; b < part->n_blocks; b++)
-            keep_best(best, &n, SX_CANDIDATES, (sx_scored_block){part->first_block + b, sum[b]});
-    }
-    return n;
-}
-
-/* What <a> chose and what it might have chosen, scored, best first. */
-static int order_candidates(sx_question *q, sx_event_fn event, void *user, char *err, size_t errlen)
-{
-    uint32_t n_global = q->t->config.n_global;
-    size_t most = (size_t)q->width * n_global + SX_CANDIDATES, n = 0, n_best = 0;
-    int32_t *blocks = malloc(sizeof *blocks * (most + 1));
-    float *score = malloc(sizeof *score * (most + 1));
-    sx_scored_block best[SX_CANDIDATES];
-    int rc;
-
-    free(q->order);
-    q->n_order = 0;
-    q->order = malloc(sizeof *q->order * (most + 1));
-    if (!blocks || !score || !q->order) {
-        rc = no_memory(err, errlen);
-        goto out;
-    }
-    if (!q->joins) { /* everything, or nothing */
-        for (; n < (size_t)q->k; n++)
-            blocks[n] = (int32_t)n;
-    } else {
-        for (uint32_t g = 0; g < n_global; g++)
-            for (int i = 0; i < q->selection[g].n; i++)
-                if (!contains(blocks, (int)n, q->selection[g].block[i]))
-                    blocks[n++] = q->selection[g].block[i];
-        n_best = best_by_landmarks(q, best);
-        for (size_t i = 0; i < n_best; i++)
-            if (!contains(blocks, (int)n, (int32_t)best[i].block))
-                blocks[n++] = (int32_t)best[i].block;
-    }
-    if ((rc = sx_question_score(q, score, (const uint32_t *)blocks, n, event, user, err, errlen)) <
-        0)
-        goto out;
-    for (size_t i = 0; i < n; i++)
-        q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i]};
-    q->n_order = n;
-    qsort(q->order, n, sizeof *q->order, by_score);
-out:
-    free(blocks);
-    free(score);
-    return rc;
-}
-
-int sx_question_look_again(sx_question *q, uint32_t token, sx_event_fn event, void *user, char *err,
-                           size_t errlen)
-{
-    int before = q->n_joined;
-    int rc = order_candidates(q, event, user, err, errlen);
-
-    if (rc < 0 || q->n < 1 || !q->joins)
-        return rc;
-    for (size_t i = 0; i < q->n_order && i < SX_JOINED_MOST; i++)
-        if (!contains(q->joined, q->n_joined, (int32_t)q->order[i].block))
-            q->joined[q->n_joined++] = (int32_t)q->order[i].block;
-    q->most_joined += q->n_joined - before;
-    q->n--;
-    return sx_question_push(q, &token, 1, event, user, err, errlen);
-}
-
-const sx_scored_block *sx_question_order(const sx_question *q, size_t *n)
-{
-    *n = q->n_order;
-    return q->order;
-}
-
-float sx_question_margin(const sx_question *q)
-{
-    const sx_transformer *t = q->t;
-    float sum = 0.0f;
-
-    for (uint32_t g = 0; g < t->config.n_global; g++) {
-        const sx_selection *s = &q->selection[g];
-        if (!t->config.has_null_scores || s->n < 1)
-            return INFINITY;
-        sum += layer_weight(t, g) * (s->score[0] - t->config.null_score[g]);
-    }
-    return sum;
 }

@@ -9,7 +9,7 @@ from losses import maxsim
 from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 HELD, HELD_BEST = 96, 2
-CANDIDATES, READ, JOINED = 200, 32, 16           # engine/attention.h: ordered, of those read alone, of those joined to what <a> sees
+CANDIDATES, READ, JOINED = 200, 32, 16           # engine/order.h: ordered, of those read alone, of those joined to what <a> sees
 KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
 
 
@@ -265,7 +265,7 @@ class Runner:
 
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
         """Greedy -> token lists without <eos>. <a> looks twice: the second time the JOINED best of what it could read are joined to what it
-        chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h)."""
+        chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h, order.h)."""
         out, done, held = [[] for _ in prompts], [False] * len(prompts), [dict(b) for b in joined or [{}] * len(prompts)]
         if how == "sparse":
             _, seen = self.forward(prompts, s, upto, how, held)

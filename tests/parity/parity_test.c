@@ -7,6 +7,7 @@
  * instrumented builds */
 #include "engine/attention.h"
 #include "engine/encode.h"
+#include "engine/order.h"
 #include "tests/check.h"
 
 #include <errno.h>

@@ -1,0 +1,235 @@
+/* order.c: what <a> could read -> in which order it would. */
+#include "engine/attention_private.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the score of a global layer counts. */
+static float layer_weight(const sx_transformer *t, uint32_t g)
+{
+    return t->config.rank_weight[g] * t->layers[t->config.global_layers[g]].temperature;
+}
+
+static float landmark_score(const sx_question *q, uint32_t block)
+{
+    const sx_transformer *t = q->t;
+    float sum = 0.0f;
+
+    for (uint32_t g = 0; g < t->config.n_global; g++)
+        sum += layer_weight(t, g) *
+               sx_question_dot(q->last_iq + (size_t)g * (size_t)t->landmark_dim,
+                               sx_question_landmark(q, (int)g, block), t->landmark_dim);
+    return sum;
+}
+
+typedef struct asked {
+    sx_event_fn event;
+    void *user;
+} asked;
+
+static bool ask_event(void *user)
+{
+    const asked *a = user;
+    return sx_question_go_on(a->event, a->user);
+}
+
+/* score[i] += what the best SX_READ_MOST of n blocks, by score, say read alone, and the least of it
+ * for the rest. */
+static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size_t n,
+                      sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    int n_global = (int)q->t->config.n_global, most = n < SX_READ_MOST ? (int)n : SX_READ_MOST, rc;
+    sx_scored_block *order = malloc(sizeof *order * (n + 1));
+    const void **rows = calloc((size_t)most * (size_t)n_global + 1, sizeof *rows);
+    int32_t n_rows[SX_READ_MOST];
+    float said[SX_READ_MOST], least = INFINITY;
+
+    if (!order || !rows) {
+        rc = sx_question_no_memory(err, errlen);
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        order[i] = (sx_scored_block){(uint32_t)i, score[i]};
+    qsort(order, n, sizeof *order, sx_scored_block_compare);
+    for (int i = 0; i < most; i++)
+        for (int g = 0; g < n_global; g++)
+            rows[i * n_global + g] = sx_context_rows(q->context, blocks[order[i].block], g,
+                                                     &n_rows[i]);
+    rc = sx_reading_score(q->reading, said, rows, n_rows, most, q->context->engine->kv_format,
+                          q->context->engine->threads, ask_event, &(asked){event, user});
+    if (rc < 0) {
+        rc = rc == -ECANCELED ? sx_question_cancelled(err, errlen)
+                              : sx_question_no_memory(err, errlen);
+        goto out;
+    }
+    for (int i = 0; i < most; i++)
+        least = fminf(least, said[i]);
+    for (size_t i = 0; i < n; i++)
+        score[order[i].block] += i < (size_t)most ? said[i] : least;
+out:
+    free(order);
+    free(rows);
+    return rc;
+}
+
+int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size_t n,
+                      sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    int last = (int)q->t->config.n_global - 1, rc;
+    int32_t n_rows;
+
+    for (size_t i = 0; i < n; i++)
+        score[i] = landmark_score(q, blocks[i]);
+    if (n == 0 || (!q->late && !q->reading))
+        return 0;
+    if ((rc = sx_context_need(q->context, (const int32_t *)blocks, n, event, user, err, errlen)) <
+        0)
+        return rc;
+    for (size_t i = 0; i < n && q->late; i++) {
+        const void *rows = sx_context_rows(q->context, blocks[i], last, &n_rows);
+        score[i] += sx_late_interaction_score(q->late, rows, q->context->engine->kv_format, n_rows);
+    }
+    return q->reading && sx_reading_can(q->reading)
+               ? read_alone(q, score, blocks, n, event, user, err, errlen)
+               : 0;
+}
+
+/* The k best of what is added: a heap with the worst on top. */
+static void keep_best(sx_scored_block *heap, size_t *n, size_t k, sx_scored_block added)
+{
+    size_t at = *n;
+
+    if (*n < k) {
+        for (heap[(*n)++] = added;
+             at > 0 && sx_scored_block_compare(&heap[at], &heap[(at - 1) / 2]) > 0;
+             at = (at - 1) / 2) {
+            sx_scored_block up = heap[(at - 1) / 2];
+            heap[(at - 1) / 2] = heap[at];
+            heap[at] = up;
+        }
+        return;
+    }
+    if (k == 0 || sx_scored_block_compare(&added, &heap[0]) > 0)
+        return;
+    for (at = 0;;) {
+        size_t worst = 2 * at + 1;
+
+        if (worst + 1 < k && sx_scored_block_compare(&heap[worst + 1], &heap[worst]) > 0)
+            worst++;
+        if (worst >= k || sx_scored_block_compare(&heap[worst], &added) <= 0)
+            break;
+        heap[at] = heap[worst];
+        at = worst;
+    }
+    heap[at] = added;
+}
+
+/* The SX_CANDIDATES best by what landmark_score() says, of the segments whose k and v are at hand:
+ * making those of two hundred segments again would take minutes. best: room for them -> how many */
+static size_t best_by_landmarks(sx_question *q, sx_scored_block *best)
+{
+    const sx_transformer *t = q->t;
+    size_t n = 0, dim = (size_t)t->landmark_dim;
+    float *layer = q->part_score, *sum = q->part_score + q->context->engine->longest;
+
+    for (size_t p = 0; p < q->context->n_parts; p++) {
+        const sx_context_part *part = &q->context->parts[p];
+
+        if (!part->kept && !part->recomputed)
+            continue;
+        memset(sum, 0, sizeof *sum * part->n_blocks);
+        for (uint32_t g = 0; g < t->config.n_global; g++) {
+            float weight = layer_weight(t, g);
+
+            t->kn.landmark_score(NULL, layer, q->last_iq + g * dim,
+                                 part->landmarks + (size_t)g * part->n_blocks * dim, 1,
+                                 (int)part->n_blocks, t->landmark_dim);
+            for (uint32_t b = 0; b < part->n_blocks; b++)
+                sum[b] += weight * layer[b];
+        }
+        for (uint32_t b = 0; b < part->n_blocks; b++)
+            keep_best(best, &n, SX_CANDIDATES, (sx_scored_block){part->first_block + b, sum[b]});
+    }
+    return n;
+}
+
+/* What <a> chose and what it might have chosen, scored, best first. */
+static int order_candidates(sx_question *q, sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    uint32_t n_global = q->t->config.n_global;
+    size_t most = (size_t)q->width * n_global + SX_CANDIDATES, n = 0, n_best = 0;
+    int32_t *blocks = malloc(sizeof *blocks * (most + 1));
+    float *score = malloc(sizeof *score * (most + 1));
+    sx_scored_block best[SX_CANDIDATES];
+    int rc;
+
+    free(q->order);
+    q->n_order = 0;
+    q->order = malloc(sizeof *q->order * (most + 1));
+    if (!blocks || !score || !q->order) {
+        rc = sx_question_no_memory(err, errlen);
+        goto out;
+    }
+    if (!q->joins) { /* everything, or nothing */
+        for (; n < (size_t)q->k; n++)
+            blocks[n] = (int32_t)n;
+    } else {
+        for (uint32_t g = 0; g < n_global; g++)
+            for (int i = 0; i < q->selection[g].n; i++)
+                if (!sx_question_contains(blocks, (int)n, q->selection[g].block[i]))
+                    blocks[n++] = q->selection[g].block[i];
+        n_best = best_by_landmarks(q, best);
+        for (size_t i = 0; i < n_best; i++)
+            if (!sx_question_contains(blocks, (int)n, (int32_t)best[i].block))
+                blocks[n++] = (int32_t)best[i].block;
+    }
+    if ((rc = sx_question_score(q, score, (const uint32_t *)blocks, n, event, user, err, errlen)) <
+        0)
+        goto out;
+    for (size_t i = 0; i < n; i++)
+        q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i]};
+    q->n_order = n;
+    qsort(q->order, n, sizeof *q->order, sx_scored_block_compare);
+out:
+    free(blocks);
+    free(score);
+    return rc;
+}
+
+int sx_question_look_again(sx_question *q, uint32_t token, sx_event_fn event, void *user, char *err,
+                           size_t errlen)
+{
+    int before = q->n_joined;
+    int rc = order_candidates(q, event, user, err, errlen);
+
+    if (rc < 0 || q->n < 1 || !q->joins)
+        return rc;
+    for (size_t i = 0; i < q->n_order && i < SX_JOINED_MOST; i++)
+        if (!sx_question_contains(q->joined, q->n_joined, (int32_t)q->order[i].block))
+            q->joined[q->n_joined++] = (int32_t)q->order[i].block;
+    q->most_joined += q->n_joined - before;
+    q->n--;
+    return sx_question_push(q, &token, 1, event, user, err, errlen);
+}
+
+const sx_scored_block *sx_question_order(const sx_question *q, size_t *n)
+{
+    *n = q->n_order;
+    return q->order;
+}
+
+float sx_question_margin(const sx_question *q)
+{
+    const sx_transformer *t = q->t;
+    float sum = 0.0f;
+
+    for (uint32_t g = 0; g < t->config.n_global; g++) {
+        const sx_selection *s = &q->selection[g];
+        if (!t->config.has_null_scores || s->n < 1)
+            return INFINITY;
+        sum += layer_weight(t, g) * (s->score[0] - t->config.null_score[g]);
+    }
+    return sum;
+}
