@@ -10,8 +10,9 @@ SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task", "asked")
-SHARE = dict(named=.08, meaning=.29, explain=.04, needle=.03, callers=.04, words=.07, inner=.09, message=.05, absent=.04, task=.09, asked=.18)
+SHARE = dict(named=.06, meaning=.26, explain=.03, needle=.03, callers=.05, words=.05, inner=.05, message=.04, absent=.04, task=.10, asked=.29)
 ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1, asked=.3)
+TO_READ = ("meaning", "asked", "callers", "inner")
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
 LITERAL = re.compile(rb'"((?:[^"\\\n]|\\.){14,160})"|(?<![\w"])\'((?:[^\'\\\n]|\\.){14,160})\'')
@@ -197,7 +198,7 @@ class Builder:
         self.wanted = sorted(self.asked)
         for i in self.wanted:
             self.asked_in.setdefault(files[i].repo, []).append(i)
-        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told, self.part = files, rng, c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part
+        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told, self.part, self.read = files, rng, c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part, c.read_questions * 3 // 4
         self.tok = Tokenizer(tokenizer)
         self.segments, self.repos, self.first = [], {}, []
         for i, f in enumerate(files):
@@ -273,7 +274,7 @@ class Builder:
                  qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
         p = nseg = nb = misses = 0
         pieces, needles, used = [], [], set()
-        tasks = [list(Qs.task(kind, rng, used)) + [[]] for kind in rng.sample(Qs.TASKS + Qs.HARD, 12)]
+        tasks = [list(Qs.task(kind, rng, used, teach=True)) + [[]] for kind in rng.sample(2 * Qs.TASKS + 2 * Qs.HARD, 14)]
         waiting = [(t, i) for t in tasks for i in range(len(t[0]))]
         rng.shuffle(waiting)
         while p < LC - 200 and nb < NB - 60 and misses < 400:
@@ -286,7 +287,7 @@ class Builder:
             ranges, gone, inner = self.removals(f, s, e)
             lines = []                               # what is hidden here: (task, line), or a needle alone
             mark = MARKS.get(f.lang, "// ")
-            while waiting and len(lines) < 5 and rng.random() < 0.8:
+            while waiting and len(lines) < 6 and rng.random() < 0.9:
                 lines.append(waiting.pop())
             if not lines and rng.random() < 0.15:
                 key, value = Qs.needle(rng, used)
@@ -411,9 +412,9 @@ class Builder:
         hidden = [x for x in defs if told.get(id(x))]
         documented = [x for x in defs if lines_of.get(id(x)) and not x[6]]
         types, shares = list(SHARE), list(SHARE.values())
-        p, qi, often = LC, 0, {}
+        rows, room, often = [], L - LC, {}
         for _ in range(6 * self.NQ):
-            if qi >= self.NQ or not defs:
+            if len(rows) >= self.NQ or not defs:
                 break
             kind = rng.choices(types, shares)[0]
             question = answer = None
@@ -498,10 +499,17 @@ class Builder:
             tail = []
             if rng.random() < ANSWERED[kind]:
                 tail = (self.tok.ids(answer) if isinstance(answer, str) else answer)[:72 if kind == "task" else 48] + [C.EOS]
-            n = len(ids) + len(tail)
-            if p + n > L:
+            if len(ids) + len(tail) > room:
                 break
-            a = p + len(ids) - 1
+            room -= len(ids) + len(tail)
+            rows.append((kind, ids, tail, gold if len(gold) <= GOLD else sorted(rng.sample(gold, GOLD)), key, aims))
+        # the first questions are those that are also read (settings.read_questions): mostly such as are hard to put in order
+        first = [i for i, row in enumerate(rows) if row[0] in TO_READ][:self.read]
+        chosen = set(first)
+        rows = [rows[i] for i in first] + [row for i, row in enumerate(rows) if i not in chosen]
+        p = LC
+        for qi, (kind, ids, tail, gold, key, aims) in enumerate(rows):
+            n, a = len(ids) + len(tail), p + len(ids) - 1
             o["T"][p:p + n], o["seg"][p:p + n], o["pos"][p:p + n] = ids + tail, nseg, np.arange(n)
             if tail:
                 o["w"][a:p + n - 1] = 1.5 if kind == "explain" else 3
@@ -509,10 +517,7 @@ class Builder:
                     o["qof"][a - LC:p + n - LC - 1] = qi
                 for i, where in enumerate(aims[:len(tail) - 1]):
                     o["aim"][a - LC + i, :len(where)] = where
-            if len(gold) > GOLD:
-                gold = sorted(rng.sample(gold, GOLD))
             o["apos"][qi], o["qtype"][qi], o["qkey"][qi] = a, TYPES.index(kind), key
             o["gold"][qi, :len(gold)] = gold
-            qi += 1
             p += n
             nseg += 1

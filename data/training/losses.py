@@ -34,37 +34,43 @@ def found(right, whole):
     return torch.where(whole, mean, torch.logsumexp(right, 1))
 
 
-def retrieval(iq, lm, it, gold, ap, asked, absent, whole, qkey, bkey, old, old_key, use_old):
-    """One global layer, all questions at <a>, against the blocks of all sequences of the step and those kept from earlier steps
-    (old [M, didx], old_key [M, 4]).
-    iq [B, QL, didx], lm [B, NB, didx], gold [B, NQ, 8], ap [B, NQ] (behind LC), asked/absent/whole [B, NQ] (found()), qkey [B, NQ, 3], bkey [B, NB, 4].
-    -> loss of each question [B*NQ] (0 where none), best block right [B*NQ], logits [B*NQ, B*N], those of the right blocks
-    [B*NQ, 8], the best of the kept [B*NQ]; the last three are for joint() and nothing()"""
-    B, NQ = ap.shape
-    N = lm.size(1) - 1
-    t = it.exp().clamp(max=60)
-    qv = torch.gather(iq, 1, ap[..., None].expand(-1, -1, iq.size(-1))).reshape(B * NQ, -1)
+def against(qv, own, qk, gold, lm, bkey, t, old, old_key, use_old):
+    """Scoring vectors of one global layer against the blocks of all sequences of the step and those kept from earlier steps (old [M, didx],
+    old_key [M, 4]).  qv [n, didx]; own [n]: the sequence each is of; qk [n, 3]: its question's keys; gold [n, 8]: its right blocks there, -1 where there are fewer;
+    lm [B, NB, didx], bkey [B, NB, 4], t: the temperature
+    -> logits [n, B*N], those of the right blocks [n, 8], numbers of the right blocks [n, 8], logsumexp over everything [n], the best of the kept [n]"""
+    B, N = lm.size(0), lm.size(1) - 1
     keys = lm[:, :N].reshape(B * N, -1)
     live = keys.abs().sum(-1) > 0
     logits = (qv @ keys.T) * t
-    own = torch.arange(B, device=ap.device)
-    mine = own.repeat_interleave(NQ)[:, None] == own.repeat_interleave(N)[None]
-    qk, bk = qkey.reshape(B * NQ, 3), bkey[:, :N].reshape(B * N, 4)
+    mine = own[:, None] == torch.arange(B, device=qv.device).repeat_interleave(N)[None]
+    bk = bkey[:, :N].reshape(B * N, 4)
     drop = ~live[None] | (~mine & same(qk, bk)) | (mine & same_name(qk, bk))
-    g = gold.reshape(B * NQ, -1)
-    at = (g + own.repeat_interleave(NQ)[:, None] * N).clamp(min=0)
-    at = torch.where(g >= 0, at, at[:, :1])                     # unused places repeat the first, so that they change nothing
-    right = torch.where(g >= 0, logits.gather(1, at), LOW)
-    keep = torch.zeros(logits.shape, dtype=torch.bool, device=ap.device).scatter_(1, at, (g[:, :1] >= 0).expand(-1, g.size(1)))
+    at = (gold + own[:, None] * N).clamp(min=0)
+    at = torch.where(gold >= 0, at, at[:, :1])                  # unused places repeat the first, so that they change nothing
+    right = torch.where(gold >= 0, logits.gather(1, at), LOW)
+    keep = torch.zeros(logits.shape, dtype=torch.bool, device=qv.device).scatter_(1, at, (gold[:, :1] >= 0).expand(-1, gold.size(1)))
     logits = logits.masked_fill(drop & ~keep, LOW)
-    with torch.no_grad():
-        top = logits.argmax(1)
-        hit = ((top[:, None] == at) & (g >= 0)).any(1)
-    every, far = torch.logsumexp(logits, 1), torch.full((B * NQ,), LOW, device=ap.device)
+    every, far = torch.logsumexp(logits, 1), torch.full_like(logits[:, 0], LOW)
     if old is not None:
         others = (qv @ old.to(qv.dtype).T) * t
         others = others.masked_fill(~use_old | (old_key[:, 0] == 0)[None] | same(qk, old_key), LOW)
         every, far = torch.logaddexp(every, torch.logsumexp(others, 1)), others.amax(1)
+    return logits, right, at, every, far
+
+
+def retrieval(iq, lm, it, gold, ap, asked, absent, whole, qkey, bkey, old, old_key, use_old):
+    """One global layer, all questions at <a>, against().
+    iq [B, QL, didx], lm [B, NB, didx], gold [B, NQ, 8], ap [B, NQ] (behind LC), asked/absent/whole [B, NQ] (found()), qkey [B, NQ, 3], bkey [B, NB, 4].
+    -> loss of each question [B*NQ] (0 where none), best block right [B*NQ], logits [B*NQ, B*N], those of the right blocks
+    [B*NQ, 8], the best of the kept [B*NQ]; the last three are for joint() and nothing()"""
+    B, NQ = ap.shape
+    qv = torch.gather(iq, 1, ap[..., None].expand(-1, -1, iq.size(-1))).reshape(B * NQ, -1)
+    own, g = torch.arange(B, device=ap.device).repeat_interleave(NQ), gold.reshape(B * NQ, -1)
+    logits, right, at, every, far = against(qv, own, qkey.reshape(B * NQ, 3), g, lm, bkey, it.exp().clamp(max=60), old, old_key, use_old)
+    with torch.no_grad():
+        top = logits.argmax(1)
+        hit = ((top[:, None] == at) & (g >= 0)).any(1)
     valid = (asked & ~absent).reshape(-1)
     return (every - found(right, whole.reshape(-1))) * valid, hit & valid, logits, right, far
 
@@ -96,19 +102,21 @@ def joint(logits, right, weight, valid, whole):
     return (loss * valid).sum() / valid.sum().clamp(min=1), hit & valid, every
 
 
-def answer_tokens(iq, lm, it, gold, qof, aim):
-    """The same at every second token of the answers, against the blocks of the own sequence. aim [B, QL, 2]: the blocks that the next token
-    is read from, -1 where any right block will do."""
-    N = lm.size(1) - 1
-    logits = torch.einsum("bqd,bnd->bqn", iq[:, ::2], lm[:, :N]) * it.exp().clamp(max=60)
-    logits = logits.masked_fill((lm[:, None, :N].abs().sum(-1) == 0), LOW)
-    q = qof[:, ::2]
-    g = torch.gather(gold, 1, q.clamp(min=0)[..., None].expand(-1, -1, gold.size(-1)))
-    own = aim[:, ::2]
-    g = torch.where(own[..., :1] >= 0, F.pad(own, (0, gold.size(-1) - own.size(-1)), value=-1), g)
-    right = torch.where(g >= 0, logits.gather(2, g.clamp(min=0)), LOW)
-    loss = torch.logsumexp(logits, 2) - torch.logsumexp(right, 2)
-    return (loss * (q >= 0)).sum() / (q >= 0).sum().clamp(min=1)
+def answer_tokens(iq, lm, it, gold, qof, aim, qkey, bkey, old, old_key, use_old, places):
+    """The same at `places` tokens of each sequence's answers: one that has to find its own line among all is as hard as a question.
+    qof [B, QL]: the question that a token answers, or -1; aim [B, QL, 2]: the blocks that the next token is read from, -1 where any right
+    block will do; tokens with an aim come first."""
+    B, QL = qof.shape
+    chance = torch.arange(QL, device=qof.device) * 40503 % QL / QL                      # spread over the sequence, in every run alike
+    worth, at = ((qof >= 0) * 2.0 + (aim[..., 0] >= 0) * 2.0 + chance).topk(min(places, QL), 1)
+    at_of = (lambda x: torch.gather(x, 1, at[..., None].expand(-1, -1, x.size(-1))))
+    q = torch.gather(qof, 1, at).clamp(min=0)[..., None]
+    g, own_aim = torch.gather(gold, 1, q.expand(-1, -1, gold.size(-1))), at_of(aim)
+    g = torch.where(own_aim[..., :1] >= 0, F.pad(own_aim, (0, gold.size(-1) - own_aim.size(-1)), value=-1), g)
+    own = torch.arange(B, device=qof.device).repeat_interleave(at.size(1))
+    _, right, _, every, _ = against(at_of(iq).flatten(0, 1), own, torch.gather(qkey, 1, q.expand(-1, -1, 3)).flatten(0, 1), g.flatten(0, 1), lm, bkey, it.exp().clamp(max=60), old, old_key, use_old)
+    valid = (worth.reshape(-1) >= 2) & (right[:, 0] > LOW / 2)
+    return ((every - torch.logsumexp(right, 1)) * valid).sum() / valid.sum().clamp(min=1)
 
 
 def mass(q, k, blk, gold, asked, none):

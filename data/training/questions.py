@@ -181,45 +181,61 @@ def needle(rng, used=()):
 
 
 TASKS = ("single", "multikey", "multivalue", "multiquery", "variables", "chain", "common", "frequent")
-HARD = ("multivalue", "multiquery", "variables", "chain")        # asked twice as often in training
+HARD = ("multivalue", "multiquery", "variables", "chain", "common")        # asked twice as often in training
 
 
-def _name(rng, used):
+def _name(rng, used, alike=0.0):
+    """A name that is not in `used`; a share `alike` of them differ from one of those in one piece"""
     while True:
-        name = rng.choice(ADJECTIVES) + "_" + rng.choice(NOUNS) + ("%d" % rng.randrange(100) if rng.random() < 0.7 else "")
+        adjective, noun, digits = rng.choice(ADJECTIVES), rng.choice(NOUNS), "%d" % rng.randrange(100) if rng.random() < 0.7 else ""
+        other = re.fullmatch("([a-z]+)_([a-z]+)([0-9]*)", rng.choice(sorted(used))) if alike and used and rng.random() < alike else None
+        if other:
+            was, i = list(other.groups()), rng.randrange(3)
+            was[i] = (adjective, noun, "%d" % rng.randrange(100))[i]
+            adjective, noun, digits = was
+        name = adjective + "_" + noun + digits
         if name not in used:
             used.add(name)
             return name
 
 
-def task(kind, rng, used, hops=None):
+def task(kind, rng, used, hops=None, teach=False):
     """A synthetic long-context task in the manner of RULER (Hsieh et al. 2024), as lines to hide in source code
     -> lines, question, expected words in order, [for each line: does it matter?], steps of the answer that is taught: (text, number of the
-    line it is read from, or None where no single line says it). So every step is one look into the context. `used` keeps names apart."""
+    line it is read from, or None where no single line says it). So every step is one look into the context. `used` keeps names apart.
+    teach: for training, where many names resemble each other, and where a question has no order of its own the steps come in any."""
+    alike = 0.5 if teach else 0.0
+
+    def some(n):
+        return [_name(rng, used, alike) for _ in range(n)]
+
+    def any_order(steps):
+        return rng.sample(steps, len(steps)) if teach else steps
+
     def value():
         return str(rng.randrange(10**6, 10**7))
 
     def each(texts):
         return [(text, i) for i, text in enumerate(texts)]
     if kind in ("single", "multikey"):
-        names = [_name(rng, used) for _ in range(1 if kind == "single" else 4)]
+        names = some(1 if kind == "single" else 4)
         values = [value() for _ in names]
         return (["The magic number for %s is %s." % nv for nv in zip(names, values)], "What is the magic number for %s?" % names[0], values[:1], [i == 0 for i in range(len(names))], each(values[:1]))
     if kind == "multivalue":
-        name, values = _name(rng, used), [value() for _ in range(rng.choice((2, 3, 4)))]
+        (name,), values = some(1), [value() for _ in range(rng.choice((2, 3, 4)))]
         return (["One of the special values for %s is: %s." % (name, v) for v in values], "What are all the special values for %s?" % name, values, [True] * len(values),
-                sorted(each(values)))                       # an order that can be told from the lines themselves: blocks have none
+                any_order(each(values)))
     if kind == "multiquery":
-        names = [_name(rng, used) for _ in range(rng.choice((2, 3, 4)))]
+        names = some(rng.choice((2, 3, 4)))
         values = [value() for _ in names]
         return (["The magic number for %s is %s." % nv for nv in zip(names, values)], "What are the magic numbers for %s?" % ", ".join(names), values, [True] * len(names),
                 each("%s %s" % nv for nv in zip(names, values)))
     if kind == "variables":
-        names = [_name(rng, used) for _ in range((hops or rng.choice((2, 3, 4))) + 1)]
+        names = some((hops or rng.choice((2, 3, 4))) + 1)
         v = value()
         return (["VAR %s = %s" % (names[0], v)] + ["VAR %s = %s" % (b, a) for a, b in zip(names, names[1:])], "Which variables have the value %s?" % v, names, [True] * len(names), each(names))
     if kind == "chain":
-        names = [_name(rng, used) for _ in range(hops or rng.choice((2, 3, 4)))]
+        names = some(hops or rng.choice((2, 3, 4)))
         v = value()
         return (["function %s() { return %s(); }" % nn for nn in zip(names, names[1:])] + ["function %s() { return %s; }" % (names[-1], v)], "What does %s() return in the end?" % names[0],
                 names[1:] + [v], [True] * len(names), each(names[1:] + [v]))
@@ -227,9 +243,9 @@ def task(kind, rng, used, hops=None):
     often = words[:2]
     lines = [w for w in often for _ in range(4)] + words[2:]
     rng.shuffle(lines)
-    tag = _name(rng, used)
+    (tag,) = some(1)
     if kind == "common":
-        return (["word of %s: %s" % (tag, w) for w in lines], "Which two words of %s are the most common?" % tag, sorted(often), [w in often for w in lines], [(w, None) for w in sorted(often)])
+        return (["word of %s: %s" % (tag, w) for w in lines], "Which two words of %s are the most common?" % tag, sorted(often), [w in often for w in lines], any_order([(w, None) for w in often]))
     lines = [often[0]] * 5 + words[2:]
     rng.shuffle(lines)
     return (["%s notes: %s" % (tag, w) for w in lines], "Which word is the most frequent in the notes of %s?" % tag, often[:1], [w == often[0] for w in lines], [(often[0], None)])

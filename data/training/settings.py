@@ -33,7 +33,8 @@ class Settings:
     lm_every: int = 2           # of the context, every so-manyth token is predicted; of answers, every one
     ret_weight: float = 0.3     # contrastive loss of the landmarks at <a>
     joint_weight: float = 0.3   # the same over the weighted sum of the global layers, which is what ranks in the end
-    token_weight: float = 0.15  # the same at the tokens of an answer, against the blocks of the same sequence
+    token_weight: float = 0.15  # the same at tokens of the answers
+    token_places: int = 192     # of a sequence, at most so many of them
     mass_weight: float = 0.1    # attention mass on the right blocks at <a>; 0: not trained
     mass_layers: tuple = (7, 10)
     mass_questions: int = 64    # a sequence

@@ -7,7 +7,7 @@ Held-out content is refused here once more (path, hash, near-duplicate), copies 
 or most of it already taken), and each language gets its share. A package is never spread over two pieces, so that each piece
 holds whole repositories. A line is {"repo", "path", "lang", "text", "defs"}; a definition is a list of numbers, see unpack()."""
 import collections, glob, json, lzma, os, pickle, random, subprocess, sys
-import heldout
+import asked, heldout
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 20261122
@@ -117,7 +117,7 @@ def main(work, out, text_mb="470", piece_mib="26.5", pieces="3"):
                 continue
             pool[language][package].append((path, language, data, definitions))
     print("refused:", dict(why), flush=True)
-    chosen, total = collections.defaultdict(list), float(text_mb) * 1e6
+    chosen, total, wanted = collections.defaultdict(list), float(text_mb) * 1e6, asked.read()
     for language, packages in sorted(pool.items()):
         sizes = {p: sum(len(r[2]) for r in rs) for p, rs in packages.items()}
         share = fill(sizes, SHARE.get(language, .005) * total)
@@ -126,8 +126,8 @@ def main(work, out, text_mb="470", piece_mib="26.5", pieces="3"):
             for r in rs:
                 folders[os.path.dirname(r[0])].append(r)
 
-            def told(group):                                   # comment bytes of definitions per byte: what questions are made of
-                return (sum(d[5] - d[4] for r in group for d in r[3]) + 200) / (sum(len(r[2]) for r in group) + 4000)
+            def told(group):                                   # comment bytes of definitions per byte: what questions are made of; first what people's questions are about
+                return any((p, r[0]) in wanted for r in group) * 9 + (sum(d[5] - d[4] for r in group for d in r[3]) + 200) / (sum(len(r[2]) for r in group) + 4000)
             n = 0
             for group in sorted(folders.values(), key=lambda g: -told(g) * (0.5 + rng.random())):
                 for r in sorted(group, key=lambda r: r[0]):

@@ -61,8 +61,8 @@ class Step:
         hits, margins, shares, every, right, late, read = [], [], [], [], [], None, None
         n_asked = (asked & ~absent).sum().clamp(min=1)
         for g, (iq, lm, it, att, _) in enumerate(self.aux):
-            l, hit, x, y, far = self.retrieval(iq, lm, it, s["gold"], ap, asked, absent, whole, s["qkey"], s["bkey"], self.old[g].reshape(-1, c.didx) if c.queue else None,
-                                               self.old_key.reshape(-1, 4) if c.queue else None, self.use_old)
+            keys = (s["qkey"], s["bkey"], self.old[g].reshape(-1, c.didx) if c.queue else None, self.old_key.reshape(-1, 4) if c.queue else None, self.use_old)
+            l, hit, x, y, far = self.retrieval(iq, lm, it, s["gold"], ap, asked, absent, whole, *keys)
             out["ret"] = out["ret"] + l.sum() / n_asked
             hits.append(hit)
             l, gap = self.nothing(x, y, far, it, model.null[g], asked, absent, self.teach)
@@ -71,7 +71,7 @@ class Step:
             every.append(x)
             right.append(y)
             if c.token_weight:
-                out["token"] = out["token"] + self.answer_tokens(iq, lm, it, s["gold"], s["qof"], s["aim"])
+                out["token"] = out["token"] + self.answer_tokens(iq, lm, it, s["gold"], s["qof"], s["aim"], *keys, c.token_places)
             if att is not None:
                 l, share = self.mass(att[0], att[1], self.bufs["blk"][:, :c.LC], s["gold"][:, :c.mass_questions], asked[:, :c.mass_questions], c.NB - 1)
                 out["mass"] = out["mass"] + l

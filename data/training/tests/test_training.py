@@ -146,8 +146,8 @@ class Questions(unittest.TestCase):
 
     def test_tasks(self):
         rng, used = random.Random(2), set()
-        for kind in questions.TASKS * 20:
-            lines, question, words, matters, steps = questions.task(kind, rng, used)
+        for i, kind in enumerate(questions.TASKS * 20):
+            lines, question, words, matters, steps = questions.task(kind, rng, used, teach=i % 2 == 1)
             self.assertTrue(all(w in " ".join(text for text, _ in steps) for w in words), kind)
             self.assertTrue(all(i is None or text.split()[-1] in lines[i] for text, i in steps), kind)
             self.assertEqual(len(lines), len(matters))
