@@ -1,7 +1,8 @@
 """A trained checkpoint -> the model folder that the engine opens.
 
-    python3 export.py CHECKPOINT TOKENIZER OUT
+    python3 export.py CHECKPOINT TOKENIZER OUT [LATE]
 
+LATE: what the late interaction counts beside the landmarks; as it was trained, 1, it says too much (LOG.md, "The fifth checkpoint").
 CHECKPOINT is a folder with the travelling parts (travel.py) or with state.pt. Writes OUT/model.safetensors (int8 rows with float32
 scales, vectors float32), config.json and tokenizer.json. The model card and the parity vectors are written by card.py and parity.py."""
 import json, math, os, shutil, struct, sys
@@ -35,7 +36,8 @@ def write_safetensors(path, tensors):
     return 8 + len(text) + at
 
 
-def quantized(tensors):
+def quantized(tensors, late=1.0):
+    """late: see above; it is multiplied into the queries' matrix, in which the score is linear"""
     out = {}
     for name, x in tensors.items():
         if name in ("null", "joint"):            # go into config.json
@@ -43,7 +45,7 @@ def quantized(tensors):
         if name.endswith(".it"):                 # training never used more than this; the engine takes it as it is
             x = np.minimum(x, math.log(60))
         if x.ndim == 2 and x.shape[0] > 1:
-            out[name], out[name + ".scale"] = travel.rows8(x)
+            out[name], out[name + ".scale"] = travel.rows8(x * late if name.endswith(".lq.weight") else x)
         else:
             out[name] = np.asarray(x, np.float32)
     return out
@@ -59,10 +61,10 @@ def config(s, null, joint):
             **({"read_tokens": s["read_tokens"]} if s.get("read_weight") else {}), "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint]}
 
 
-def main(checkpoint, tokenizer, out):
+def main(checkpoint, tokenizer, out, late="1"):
     os.makedirs(out, exist_ok=True)
     tensors, meta = tensors_of(checkpoint)
-    n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors))
+    n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors, float(late)))
     with open(os.path.join(out, "config.json"), "w") as f:
         json.dump(config(meta["settings"], tensors["null"], tensors["joint"]), f, indent=2)
         f.write("\n")
@@ -77,4 +79,4 @@ def main(checkpoint, tokenizer, out):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

@@ -265,8 +265,9 @@ class Runner:
 
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
         """Greedy -> token lists without <eos>. <a> looks twice: the second time the JOINED best of what it could read are joined to what it
-        chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h, order.h)."""
-        out, done, held = [[] for _ in prompts], [False] * len(prompts), [dict(b) for b in joined or [{}] * len(prompts)]
+        chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h, order.h). self.gaps: by how
+        much the logit of each token was above the next best."""
+        out, self.gaps, done, held = [[] for _ in prompts], [[] for _ in prompts], [False] * len(prompts), [dict(b) for b in joined or [{}] * len(prompts)]
         if how == "sparse":
             _, seen = self.forward(prompts, s, upto, how, held)
             for i, p in enumerate(prompts):
@@ -282,10 +283,12 @@ class Runner:
                 for b in chosen:
                     if b not in mine and len(mine) < most_held[i]:
                         mine[b] = at
-            for i, t in enumerate(logits.argmax(-1).tolist()):
+            best = logits.topk(2, -1)
+            for i, (t, gap) in enumerate(zip(best.indices[:, 0].tolist(), (best.values[:, 0] - best.values[:, 1]).tolist())):
                 done[i] = done[i] or t == C.EOS
                 if not done[i]:
                     out[i].append(t)
+                    self.gaps[i].append(gap)
             if all(done):
                 break
         return out

@@ -200,6 +200,30 @@ static void check_selection(const sx_safetensors *f, int question, int g, const 
     free(mass);
 }
 
+/* The answer of question i. int8 may choose another token where the two best were nearly equal, and
+ * from there on another answer. */
+static void check_answer(const sx_safetensors *f, int i, const uint32_t *answer, size_t n,
+                         bool exact)
+{
+    const float near = 0.1f; /* of logits, which are below 20 */
+    char name[32];
+    size_t n_want, n_gap, same = 0;
+    snprintf(name, sizeof name, "q%d.answer", i);
+    uint32_t *want = fixture_tensor(f, name, &n_want);
+    snprintf(name, sizeof name, "q%d.gap", i);
+    float *gap = fixture_tensor(f, name, &n_gap);
+
+    SX_CHECK(n_gap == n_want);
+    while (same < n && same < n_want && answer[same] == want[same])
+        same++;
+    if (same < n_want)
+        printf("q%d: token %zu of %zu is another, the best was %.3f above the next\n", i, same,
+               n_want, gap[same]);
+    SX_CHECK((n == n_want && same == n) || (!exact && same < n_want && gap[same] < near));
+    free(want);
+    free(gap);
+}
+
 /* What orders the blocks that <a> could read. */
 static void check_rank(const sx_safetensors *f, int i, sx_question *question, bool exact)
 {
@@ -233,14 +257,12 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
 
     for (int i = 0; i < N_QUESTIONS; i++) {
         char name[32];
-        size_t n_prompt, n_want, n_logits, n = 0;
+        size_t n_prompt, n_logits, n = 0;
         sx_question *question = NULL;
         uint32_t answer[MAX_ANSWER];
 
         snprintf(name, sizeof name, "q%d.prompt", i);
         uint32_t *prompt = fixture_tensor(f, name, &n_prompt);
-        snprintf(name, sizeof name, "q%d.answer", i);
-        uint32_t *want = fixture_tensor(f, name, &n_want);
         snprintf(name, sizeof name, "q%d.logits", i);
         float *logits = fixture_tensor(f, name, &n_logits);
 
@@ -272,10 +294,9 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
                 break;
             sx_question_hold(question, SX_HELD_BEST);
         }
-        SX_CHECK(n == n_want && !memcmp(answer, want, n * sizeof *want));
+        check_answer(f, i, answer, n, exact);
         sx_question_free(question);
         free(prompt);
-        free(want);
         free(logits);
     }
 }

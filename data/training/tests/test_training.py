@@ -167,7 +167,7 @@ class Asked(unittest.TestCase):
     def test_form(self):
         packages = {p[0] for p in collect.packages()}
         table = asked.read()
-        self.assertGreater(sum(len(q) for functions in table.values() for q in functions.values()), 40000)
+        self.assertGreater(sum(len(q) for functions in table.values() for q in functions.values()), 100000)
         for (package, path), functions in table.items():
             self.assertFalse(heldout.held_package(package) or heldout.held_path(path), "%s %s may not be trained on" % (package, path))
             self.assertIn(package, packages)
