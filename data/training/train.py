@@ -6,7 +6,7 @@ The first slice starts from nothing; --from DIR goes on from a travelling checkp
 whole state and is written to --out at the end of every slice. The learning rate is constant until the slice that says --last, which
 lowers it to almost nothing by its end. So the plan spans slices of any length and number, and a slice that was slowed down by others
 on the GPU does no harm. Nothing depends on the clock but the end of a slice, the lowering in the last one, and the mix of workers.
-Several GPUs: torchrun --standalone --nproc-per-node=N train.py ...; each takes B sequences, gradients are averaged,
+Several GPUs: torchrun --standalone --nproc-per-node=N train.py ...; each takes B sequences of its share of the shards, gradients are averaged,
 landmarks of all are negatives of all in the steps after.
 --seconds counts from the start of the process: reading, compiling and saving are inside.
 --smoke trains a tiny model for a minute, on a CPU too. --profile says where the time of a step goes."""
@@ -208,7 +208,7 @@ def main():
     if a.tokenizer and first:                     # what a folder holds belongs together
         shutil.copyfile(tokenizer, os.path.join(a.out, "tokenizer.json"))
     global FILES
-    FILES = D.load(shards, tokenizer, c.workers)
+    FILES = D.load(shards[rank::world] or shards, tokenizer, c.workers)      # each process its share: reading everything everywhere takes minutes
     log("files", len(FILES), "MB %.1f" % (sum(len(f.data) for f in FILES) / 1e6), "tokens M %.1f" % (sum(len(f.ids) for f in FILES) / 1e6), "definitions", sum(len(f.defs) for f in FILES),
         "repositories", len({f.repo for f in FILES}))
     gc.collect()
