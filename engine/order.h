@@ -1,5 +1,5 @@
 /* order.h: what a question's <a> could read, put in order: by landmarks, late interaction and what
- * it says of each block read alone. */
+ * it says of each block read alone; and whether the best of it answers at all. */
 #ifndef SX_ENGINE_ORDER_H
 #define SX_ENGINE_ORDER_H
 

@@ -3,6 +3,7 @@
     python3 export.py CHECKPOINT TOKENIZER OUT [LATE]
 
 LATE: what the late interaction counts beside the landmarks; as it was trained, 1, it says too much (LOG.md, "The fifth checkpoint").
+To be fitted for each checkpoint: one that went on from exported weights began with theirs.
 CHECKPOINT is a folder with the travelling parts (travel.py) or with state.pt. Writes OUT/model.safetensors (int8 rows with float32
 scales, vectors float32), config.json and tokenizer.json. The model card and the parity vectors are written by card.py and parity.py."""
 import json, math, os, shutil, struct, sys
