@@ -1,8 +1,9 @@
 """The model as it is trained: same tensors and arithmetic as the executable specification, packed sequences, bfloat16.
 
-A sequence is LC tokens of context segments, then questions. Every segment attends to itself; questions attend in the global
-layers to the context tokens of the blocks they select. flex_attention does this on a GPU; attend_plain() is the same mask
-on any PyTorch, for checks."""
+A sequence is LC tokens of context segments, then questions. Every segment attends to itself, which flex_attention does on a GPU
+tile by tile; in the global layers questions attend to the context tokens of the blocks they select too, under a mask of one flag a pair:
+in flex_attention, which looks flags up pair by pair and head by head, that took ten times as long as in attend().
+attend_plain() is the same masks on any PyTorch, for checks."""
 import math
 import torch, torch.nn as nn, torch.nn.functional as F
 
@@ -112,26 +113,27 @@ class Model(nn.Module):
                 nn.init.zeros_(l.ig.weight)
                 nn.init.zeros_(l.ig.bias)
 
-    def forward(self, T, pos, blk, ap, dense, local, wide):
-        """T, pos, blk [B, L]; ap [B, NQ]: where each question's <a> stands behind LC (0 where there is none).
-        local, wide: block masks, or [B, L, L] for attend_plain. -> hidden [B, L, d]; per global layer
+    def forward(self, T, pos, seg, blk, ap, dense, local, context):
+        """T, pos, seg, blk [B, L]; ap [B, NQ]: where each question's <a> stands behind LC (0 where there is none).
+        local, context: block masks, or [B, L, L] and [B, LC, LC] for attend_plain: masks(). -> hidden [B, L, d]; per global layer
         (question scoring vectors [B, L-LC, didx], landmarks [B, NB, didx], temperature, (q at <a> [B, H, MQ, hd], k of the context) or None,
         (late queries [B, L-LC, H*hd], k of the context [B, KV, LC, hd]) or None); what alone() needs: the questions before the first
         global layer [B, L-LC, d], k and v of the context of each global layer"""
         c, LC = self.c, self.c.LC
         B, L = T.shape
-        plain = torch.is_tensor(local)
+        segment = (lambda q, k, v, mask: attend_plain(q, k, v, mask)) if torch.is_tensor(local) else (lambda q, k, v, mask: flex_attention(q, k, v, block_mask=mask, enable_gqa=True))
+        mine, there = near(seg[:, LC:], c.window), seg[:, None, :LC] >= 0            # of questions: their own tokens; tokens that are context
         x = rms(self.emb(T).to(self.half))
-        aux, before, near = [], None, []
+        aux, before, far = [], None, []
         for l in self.layers:
             if l.i == c.glob[0]:
                 before = x[:, LC:]
             h = rms(x) * l.n1.to(x.dtype)
             q, k, v = l.qkv(h, pos)
             if l.is_global:
-                near.append((k[:, :, :LC], v[:, :, :LC]))
+                far.append((k[:, :, :LC], v[:, :, :LC]))
             if not l.is_global:
-                o = attend_plain(q, k, v, local) if plain else flex_attention(q, k, v, block_mask=local, enable_gqa=True)
+                o = segment(q, k, v, local)
             else:
                 lm = l.landmarks(h[:, :LC], blk[:, :LC], c.NB)
                 iq = F.normalize(l.iq(h[:, LC:]).float(), dim=-1)
@@ -141,15 +143,8 @@ class Model(nn.Module):
                     threshold = sc.topk(min(c.topk, c.NB - 1), -1).values[..., -1:]
                     sel = F.pad(sc >= threshold, (0, 1)) | dense
                 seen = torch.gather(sel, 2, blk[:, None, :LC].expand(-1, L - LC, -1))   # one flag a token: looked up once, not by every head
-                if plain:
-                    ok = wide.clone()
-                    ok[:, LC:, :LC] &= seen
-                    o = attend_plain(q, k, v, ok)
-                else:
-                    def chosen(score, b, head, i, j):
-                        ok = seen[b, torch.clamp(i - LC, min=0), torch.clamp(j, max=LC - 1)]
-                        return torch.where((i >= LC) & (j < LC) & ~ok, float("-inf"), score)
-                    o = flex_attention(q, k, v, block_mask=wide, score_mod=chosen, enable_gqa=True)
+                ok = torch.cat([seen & there, mine], 2)
+                o = torch.cat([segment(*(t[:, :, :LC] for t in (q, k, v)), context), attend(q[:, :, LC:], k, v, ok)], 2)
                 mass = None
                 if l.i in c.mass_layers and c.mass_weight > 0:
                     at = ap[:, :c.mass_questions] + LC
@@ -157,7 +152,7 @@ class Model(nn.Module):
                 aux.append((iq, lm, l.it, mass, (l.lq(h[:, LC:]), k[:, :, :LC]) if hasattr(l, "lq") else None))
             x = x + l.wo(o.transpose(1, 2).reshape(B, L, -1))
             x = l.mlp(x)
-        return rms(x) * self.nf.to(x.dtype), aux, (before, near)
+        return rms(x) * self.nf.to(x.dtype), aux, (before, far)
 
     def alone(self, x, n, near, ok):
         """Each question reads one block and nothing else: in every global layer its tokens attend to their own and to the block's.
@@ -183,30 +178,31 @@ class Model(nn.Module):
         return ((rms(last) * self.nf.to(x.dtype)).float() @ self.read)
 
 
+def near(seg, window):
+    """seg [B, n] -> [B, n, n]: which tokens of its own segment a token sees"""
+    i = torch.arange(seg.size(1), device=seg.device)
+    return (seg[:, :, None] == seg[:, None]) & (i[:, None] >= i) & (i[:, None] - i < window)
+
+
 def masks(c, seg, device, tile=128):
-    """Block masks over the persistent buffer seg [B, L]: which tiles exist is fixed, which elements count is read from seg."""
+    """Block masks over the persistent buffer seg [B, L], of all tokens and of the first LC: which tiles exist is fixed, which elements
+    count is read from seg."""
     B, L = seg.shape
-    n, nc, w = L // tile, c.LC // tile, c.window // tile
-    rows = [list(range(max(0, i - w), i + 1)) for i in range(n)]
+    W = c.window
 
-    def block_mask(rows, fn):
-        m = max(len(r) for r in rows)
-        num = torch.tensor([len(r) for r in rows], dtype=torch.int32, device=device)[None, None].expand(B, 1, -1).contiguous()
-        idx = torch.tensor([r + [0] * (m - len(r)) for r in rows], dtype=torch.int32, device=device)
-        idx = F.pad(idx, (0, n - m))[None, None].expand(B, 1, -1, -1).contiguous()
-        return BlockMask.from_kv_blocks(num, idx, BLOCK_SIZE=(tile, tile), mask_mod=fn, seq_lengths=(L, L))
-    W, LC = c.window, c.LC
-
-    def near(b, h, i, j):
+    def one(b, h, i, j):
         return (seg[b, i] == seg[b, j]) & (i >= j) & (i - j < W)
 
-    def far(b, h, i, j):
-        return near(b, h, i, j) | ((i >= LC) & (j < LC) & (seg[b, j] >= 0))
-    return block_mask(rows, near), block_mask([r if i < nc else sorted(set(range(nc)) | set(r)) for i, r in enumerate(rows)], far)
+    def block_mask(length):
+        n, w = length // tile, W // tile
+        rows = [list(range(max(0, i - w), i + 1)) for i in range(n)]
+        num = torch.tensor([len(r) for r in rows], dtype=torch.int32, device=device)[None, None].expand(B, 1, -1).contiguous()
+        idx = torch.tensor([r + [0] * (n - len(r)) for r in rows], dtype=torch.int32, device=device)
+        return BlockMask.from_kv_blocks(num, idx[None, None].expand(B, 1, -1, -1).contiguous(), BLOCK_SIZE=(tile, tile), mask_mod=one, seq_lengths=(length, length))
+    return block_mask(L), block_mask(c.LC)
 
 
 def masks_plain(c, seg):
-    """The same as [B, L, L]"""
-    i = torch.arange(seg.size(1), device=seg.device)
-    near = (seg[:, :, None] == seg[:, None]) & (i[:, None] >= i) & (i[:, None] - i < c.window)
-    return near, near | ((i[:, None] >= c.LC) & (i < c.LC) & (seg[:, None] >= 0))
+    """The same as [B, L, L] and [B, LC, LC]"""
+    every = near(seg, c.window)
+    return every, every[:, :c.LC, :c.LC]

@@ -25,7 +25,7 @@ class Step:
         self.bufs["w"] = torch.zeros(B, c.L, device=device)
         self.small = {k: torch.zeros(B, *shape, dtype=torch.int64, device=device) for k, shape in
                       dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), aim=(c.L - c.LC, 2), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
-        self.local, self.wide = masks(c, self.bufs["seg"], device) if compiled else (None, None)
+        self.local, self.context = masks(c, self.bufs["seg"], device) if compiled else (None, None)
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
         self.net, self.language, self.retrieval, self.nothing, self.joint, self.answer_tokens, self.mass, self.late = (
             wrap(f) for f in (model, losses.language, losses.retrieval, losses.nothing, losses.joint, losses.answer_tokens, losses.mass, losses.late))
@@ -41,7 +41,7 @@ class Step:
         for k in self.small:
             self.small[k].copy_(group[k], non_blocking=True)
         if not self.compiled:
-            self.local, self.wide = masks_plain(self.c, self.bufs["seg"])
+            self.local, self.context = masks_plain(self.c, self.bufs["seg"])
 
     def losses(self, dense, use_old, teach):
         """dense: select everything; use_old: count the kept landmarks; teach: "not here" is the landmarks' task too
@@ -54,7 +54,7 @@ class Step:
         ap = (s["apos"] - c.LC).clamp(min=0)
         absent = asked & (s["qtype"] == D.TYPES.index("absent"))
         whole = (s["qtype"] == D.TYPES.index("task")) | (s["qtype"] == D.TYPES.index("callers"))
-        hidden, self.aux, (before, near) = self.net(self.bufs["T"], self.bufs["pos"], self.bufs["blk"], ap, self.dense, self.local, self.wide)
+        hidden, self.aux, (before, near) = self.net(*(self.bufs[k] for k in ("T", "pos", "seg", "blk")), ap, self.dense, self.local, self.context)
         lm, ce = self.language(hidden, model.emb.weight, self.bufs["y"], self.bufs["w"], c.LC, c.lm_every)
         zero = torch.zeros((), device=self.device)
         out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, late=zero, read=zero, null=zero)

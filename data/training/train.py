@@ -10,7 +10,7 @@ Several GPUs: torchrun --standalone --nproc-per-node=N train.py ...; each takes 
 landmarks of all are negatives of all in the steps after.
 --seconds counts from the start of the process: reading, compiling and saving are inside.
 --smoke trains a tiny model for a minute, on a CPU too. --profile says where the time of a step goes."""
-import argparse, gc, glob, json, math, os, random, shutil, time
+import argparse, fcntl, gc, glob, json, math, os, random, shutil, time
 
 START = time.time()
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -219,6 +219,10 @@ def main():
         state.update(state_of(a.source))
     state["slice"] += 1
     queue = context.Queue(8)
+    try:                                          # a group in one piece, not in sixty: each would wait for the thread that computes
+        fcntl.fcntl(queue._reader.fileno(), fcntl.F_SETPIPE_SZ, 2**23)
+    except OSError:
+        fcntl.fcntl(queue._reader.fileno(), fcntl.F_SETPIPE_SZ, 2**20)
     workers = [context.Process(target=work, args=(tokenizer, c.seed * 1000 + state["slice"] * 100 + i * world + rank, c, queue), daemon=True) for i in range(c.workers)]
     for w in workers:
         w.start()
