@@ -2,6 +2,7 @@
  * got. */
 #include "engine/attention.h"
 #include "engine/order.h"
+#include "engine/said.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,6 +14,10 @@
 
 #define MAX_TOKENS   72
 #define MAX_QUESTION 8192 /* tokens of question and answer together */
+/* Of a list whose next item would be one that was said: other ways on that are tried, and by how
+ * much less likely one may be (in logits) before the list is over instead. */
+#define MOST_FORKS 4
+#define FORK_GAP   9.0f
 
 typedef struct asking {
     sx_context *context;
@@ -173,6 +178,83 @@ static uint32_t argmax(const float *x, uint32_t n)
     return best;
 }
 
+/* Behind a list's comma: how its next item could begin. */
+typedef struct fork {
+    float *logits; /* [vocab_size]; tried ones are gone */
+    float best;    /* of them, as it was */
+    int tried;
+} fork;
+
+static void fork_here(fork *f, const float *logits, uint32_t vocab)
+{
+    memcpy(f->logits, logits, sizeof *logits * vocab);
+    f->best = logits[argmax(logits, vocab)];
+    f->tried = 0;
+}
+
+/* Another beginning than `first`, which led to what was said before; or <eos>: the list is over. */
+static uint32_t other_way(fork *f, uint32_t first, const sx_config *c)
+{
+    uint32_t token;
+
+    if (f->tried++ == MOST_FORKS)
+        return c->token_eos;
+    f->logits[first] = -INFINITY;
+    token = argmax(f->logits, c->vocab_size);
+    return f->logits[token] < f->best - FORK_GAP ? c->token_eos : token;
+}
+
+/* Greedy decoding: a token costs one row. room: for max_tokens. */
+static int decode(asking *a, sx_question *timeline, uint32_t *room, uint32_t max_tokens,
+                  sx_answer *out, char *err, size_t errlen)
+{
+    const sx_engine *engine = a->context->engine;
+    const sx_config *c = &engine->transformer->config;
+    sx_said said = {.token = room};
+    size_t shown = 0, n_bytes;
+    fork f = {.logits = malloc(sizeof *f.logits * c->vocab_size)};
+    bool end = false;
+    int rc = f.logits ? 0 : -ENOMEM;
+
+    while (rc >= 0 && !end) {
+        uint32_t token = argmax(sx_question_logits(timeline), c->vocab_size);
+        sx_said_kind kind = SX_SAID_WORD;
+
+        end = token == c->token_eos;
+        if (!end)
+            kind = sx_said_kind_of(sx_tokenizer_bytes(engine->tokenizer, token, &n_bytes), n_bytes);
+        if ((end || kind == SX_SAID_COMMA) && sx_said_again(&said)) {
+            token = other_way(&f, said.token[said.item], c);
+            sx_question_take_back(timeline, (int)(said.n - said.item));
+            sx_said_take_back(&said);
+            if ((end = token == c->token_eos)) { /* and its comma goes too */
+                said.n--;
+                break;
+            }
+            kind = sx_said_kind_of(sx_tokenizer_bytes(engine->tokenizer, token, &n_bytes), n_bytes);
+        }
+        if (!end) {
+            sx_said_add(&said, token, kind);
+            end = said.n == max_tokens;
+        }
+        for (; rc >= 0 && shown < (end ? said.n : sx_said_sure(&said)); shown++) {
+            const uint8_t *bytes = sx_tokenizer_bytes(engine->tokenizer, room[shown], &n_bytes);
+
+            rc = add_text(a, bytes, n_bytes, false);
+        }
+        if (rc < 0 || end ||
+            (rc = sx_question_push(timeline, &token, 1, a->event, a->user, err, errlen)) < 0)
+            break;
+        add_step(a, timeline);
+        sx_question_hold(timeline, SX_HELD_BEST);
+        if (kind == SX_SAID_COMMA)
+            fork_here(&f, sx_question_logits(timeline), c->vocab_size);
+    }
+    out->n_tokens = (uint32_t)said.n;
+    free(f.logits);
+    return rc < 0 ? rc : add_text(a, NULL, 0, true);
+}
+
 static int finish(asking *a, sx_answer *out)
 {
     out->blocks = malloc(sizeof *out->blocks * (a->n_touched + 1));
@@ -197,7 +279,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
     sx_ask_options plain = {0};
     asking a = {.context = context, .event = event, .user = user};
     sx_question *timeline = NULL;
-    uint32_t *prompt = NULL, n_blocks = context->n_blocks, max_tokens;
+    uint32_t *prompt = NULL, *room = NULL, n_blocks = context->n_blocks, max_tokens;
     size_t n, length = strlen(question);
     double start = now_ms();
     int rc = -ENOMEM;
@@ -231,6 +313,8 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
                  n, MAX_QUESTION - 2 - MAX_TOKENS);
         goto out;
     }
+    if (!(room = malloc(sizeof *room * max_tokens)))
+        goto out;
     prompt[0] = c->token_question;
     prompt[n + 1] = c->token_answer;
 
@@ -250,25 +334,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
         goto out;
     sx_question_hold(timeline, 0);
 
-    /* greedy decoding: a token costs one row */
-    for (; out->n_tokens < max_tokens; out->n_tokens++) {
-        uint32_t token = argmax(sx_question_logits(timeline), c->vocab_size);
-        size_t n_bytes;
-        if (token == c->token_eos)
-            break;
-        const uint8_t *bytes = sx_tokenizer_bytes(engine->tokenizer, token, &n_bytes);
-        if ((rc = add_text(&a, bytes, n_bytes, false)) < 0)
-            goto out;
-        if (out->n_tokens + 1 == max_tokens) {
-            out->n_tokens++;
-            break;
-        }
-        if ((rc = sx_question_push(timeline, &token, 1, event, user, err, errlen)) < 0)
-            goto out;
-        add_step(&a, timeline);
-        sx_question_hold(timeline, SX_HELD_BEST);
-    }
-    if ((rc = add_text(&a, NULL, 0, true)) < 0)
+    if ((rc = decode(&a, timeline, room, max_tokens, out, err, errlen)) < 0)
         goto out;
     out->decode_ms = now_ms() - start;
     rc = finish(&a, out);
@@ -282,6 +348,7 @@ out:
         snprintf(err, errlen, "E-CANCELLED: the answer was stopped; the index is kept; ask again");
     sx_question_free(timeline);
     free(prompt);
+    free(room);
     free(a.rank);
     free(a.mass);
     free(a.token_mass);

@@ -364,6 +364,11 @@ void sx_question_hold(sx_question *q, int best)
     }
 }
 
+void sx_question_take_back(sx_question *q, int n)
+{
+    q->n -= n;
+}
+
 int sx_question_push(sx_question *q, const uint32_t *ids, int n, sx_event_fn event, void *user,
                      char *err, size_t errlen)
 {

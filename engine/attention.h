@@ -29,6 +29,9 @@ int sx_question_push(sx_question *question, const uint32_t *ids, int n, sx_event
  * window attention. */
 enum { SX_HELD_MOST = 96, SX_HELD_BEST = 2 /* of an answer's token; of <a> it is all */ };
 void sx_question_hold(sx_question *question, int best);
+/* The last n tokens were never pushed; what they held stays selected. Logits and selections are
+ * those of the next push. */
+void sx_question_take_back(sx_question *question, int n);
 const float *sx_question_logits(const sx_question *question); /* [vocab] */
 const sx_selection *sx_question_selection(const sx_question *question, int global);
 

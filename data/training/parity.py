@@ -17,7 +17,7 @@ def main(folder, old, out, old_tokenizer_vectors=None):
     with open(old) as f:
         meta = json.load(f)
     run = runner.Runner(runner.open_model(folder, torch.device("cpu"), torch.float32), 1, 2048)
-    tok = D.Tokenizer(os.path.join(folder, "tokenizer.json"))
+    tok = run.tok = D.Tokenizer(os.path.join(folder, "tokenizer.json"))
     segments, spans = [], []
     for path, text in meta["files"].items():
         ids, ends = tok.with_ends(text)

@@ -1,7 +1,7 @@
 """A trained model at work, the way the engine works: encode segments, then ask questions over all their blocks.
 
 On a GPU in bfloat16 and batches; on a CPU in float32, which is the executable specification's arithmetic (parity.py)."""
-import json, os, struct
+import json, os, re, struct
 import numpy as np
 import torch, torch.nn.functional as F
 import controls as C, settings
@@ -10,6 +10,7 @@ from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 HELD, HELD_BEST = 96, 2
 CANDIDATES, READ, JOINED = 200, 32, 16           # engine/order.h: ordered, of those read alone, of those joined to what <a> sees
+MOST_FORKS, FORK_GAP = 4, 9.0                   # engine/answer.c
 KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
 
 
@@ -44,6 +45,47 @@ def open_model(folder, device, half):
     m = Model(c, half)
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
+
+
+class Said:
+    """An answer's tokens, and whether its list says something twice (engine/said.h, answer.c)"""
+    WORD = re.compile("[ _0-9a-zA-Z]+")
+
+    def __init__(self, tok):
+        self.tok, self.tokens, self.item, self.broken, self.fork = tok, [], 0, False, None
+
+    def comma(self, token):
+        return self.tok.decode([token]) == ","
+
+    def again(self):
+        """Is the running item one that was said before?"""
+        if self.broken or not self.item or len(self.tokens) == self.item:
+            return False
+        comma, items = self.tokens[self.item - 1], [[]]
+        for t in self.tokens[:self.item - 1]:
+            items.append([]) if t == comma else items[-1].append(t)
+        return self.tokens[self.item:] in items
+
+    def next(self, logits):
+        """Logits behind the tokens -> token or EOS, by how much it is above the next best, how many tokens were taken back (their
+        comma too, where the list is over)"""
+        if self.item and self.item == len(self.tokens):
+            self.fork, self.best, self.tried = logits.clone(), float(logits.max()), 0
+        back, top = 0, logits.topk(2)
+        token = int(top.indices[0])
+        if (token == C.EOS or self.comma(token)) and self.again():
+            first, back, self.tried = self.tokens[self.item], len(self.tokens) - self.item, self.tried + 1
+            self.fork[first] = float("-inf")
+            top = self.fork.topk(2)
+            token = C.EOS if self.tried > MOST_FORKS or float(top.values[0]) < self.best - FORK_GAP else int(top.indices[0])
+            back += token == C.EOS
+            del self.tokens[len(self.tokens) - back:]
+        if token != C.EOS:
+            self.tokens.append(token)
+            if self.comma(token):
+                self.item = len(self.tokens)
+            self.broken |= not self.comma(token) and not self.WORD.fullmatch(self.tok.decode([token]))
+        return token, float(top.values[0] - top.values[1]), back
 
 
 class Context:
@@ -265,7 +307,7 @@ class Runner:
 
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
         """Greedy -> token lists without <eos>. <a> looks twice: the second time the JOINED best of what it could read are joined to what it
-        chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h, order.h). self.gaps: by how
+        chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h, order.h). A list says nothing twice (Said). self.gaps: by how
         much the logit of each token was above the next best."""
         out, self.gaps, done, held = [[] for _ in prompts], [[] for _ in prompts], [False] * len(prompts), [dict(b) for b in joined or [{}] * len(prompts)]
         if how == "sparse":
@@ -275,7 +317,8 @@ class Runner:
                 for b in list(best)[:JOINED]:
                     held[i].setdefault(b, p.index(C.A))
         most_held = [HELD + len(h) for h in held]
-        for step in range(most):
+        said, step = [Said(self.tok) for _ in prompts], 0
+        while not all(done):
             logits, seen = self.forward([p + o for p, o in zip(prompts, out)], s, upto, how, held, order=False)
             for i in range(len(prompts) if how == "sparse" and seen.last else 0):
                 at, mine = len(prompts[i]) + len(out[i]), held[i]
@@ -283,12 +326,15 @@ class Runner:
                 for b in chosen:
                     if b not in mine and len(mine) < most_held[i]:
                         mine[b] = at
-            best = logits.topk(2, -1)
-            for i, (t, gap) in enumerate(zip(best.indices[:, 0].tolist(), (best.values[:, 0] - best.values[:, 1]).tolist())):
-                done[i] = done[i] or t == C.EOS
-                if not done[i]:
-                    out[i].append(t)
+            for i in range(len(prompts)):
+                if done[i]:
+                    continue
+                token, gap, back = said[i].next(logits[i])
+                del self.gaps[i][len(out[i]) - back:], out[i][len(out[i]) - back:]
+                held[i] = {b: min(at, len(prompts[i]) + len(out[i])) for b, at in held[i].items()}
+                if token != C.EOS:
+                    out[i].append(token)
                     self.gaps[i].append(gap)
-            if all(done):
-                break
+                done[i] = token == C.EOS or len(out[i]) == most
+            step += 1
         return out
