@@ -14,10 +14,10 @@
 
 #define MAX_TOKENS   72
 #define MAX_QUESTION 8192 /* tokens of question and answer together */
-/* Of a list whose next item would be one that was said: other ways on that are tried, and by how
- * much less likely one may be (in logits) before the list is over instead. */
-#define MOST_FORKS 4
-#define FORK_GAP   9.0f
+/* A list that repeats an item takes the model's second choice where it is at most so much (in
+ * logits) less likely than the first, or is over. */
+#define FORK_GAP  9.0f
+#define MOST_WAYS 8 /* second choices in one answer */
 
 typedef struct asking {
     sx_context *context;
@@ -178,81 +178,90 @@ static uint32_t argmax(const float *x, uint32_t n)
     return best;
 }
 
-/* Behind a list's comma: how its next item could begin. */
-typedef struct fork {
-    float *logits; /* [vocab_size]; tried ones are gone */
-    float best;    /* of them, as it was */
-    int tried;
-} fork;
+/* Of a token of an answer: what would have come instead, and how much less likely (logits). */
+typedef struct second {
+    uint32_t token;
+    float gap;
+} second;
 
-static void fork_here(fork *f, const float *logits, uint32_t vocab)
+static uint32_t best_two(const float *logits, uint32_t n, second *other)
 {
-    memcpy(f->logits, logits, sizeof *logits * vocab);
-    f->best = logits[argmax(logits, vocab)];
-    f->tried = 0;
+    uint32_t best = argmax(logits, n), next = best == 0 ? 1 : 0;
+
+    for (uint32_t i = next + 1; i < n; i++)
+        if (i != best && logits[i] > logits[next])
+            next = i;
+    *other = (second){next, logits[best] - logits[next]};
+    return best;
 }
 
-/* Another beginning than `first`, which led to what was said before; or <eos>: the list is over. */
-static uint32_t other_way(fork *f, uint32_t first, const sx_config *c)
+static sx_said_kind kind_of(const sx_engine *engine, uint32_t token)
 {
+    size_t n;
+    const uint8_t *bytes = sx_tokenizer_bytes(engine->tokenizer, token, &n);
+
+    return sx_said_kind_of(bytes, n);
+}
+
+/* The running item was said before: goes back to where the model was least sure of it, and on with
+ * its second choice there, which is at most `most` less likely; else <eos>: the list is over. */
+static uint32_t other_way(sx_said *said, second *others, float most, uint32_t eos)
+{
+    size_t at = said->item;
     uint32_t token;
 
-    if (f->tried++ == MOST_FORKS)
-        return c->token_eos;
-    f->logits[first] = -INFINITY;
-    token = argmax(f->logits, c->vocab_size);
-    return f->logits[token] < f->best - FORK_GAP ? c->token_eos : token;
+    for (size_t i = at; i < said->n; i++)
+        if (others[i].gap < others[at].gap)
+            at = i;
+    token = others[at].gap > most ? eos : others[at].token;
+    others[at].gap = INFINITY; /* once */
+    said->n = token == eos ? said->item - 1 : at;
+    return token;
 }
 
-/* Greedy decoding: a token costs one row. room: for max_tokens. */
-static int decode(asking *a, sx_question *timeline, uint32_t *room, uint32_t max_tokens,
-                  sx_answer *out, char *err, size_t errlen)
+/* Greedy decoding: a token costs one row. room, others: for max_tokens. */
+static int decode(asking *a, sx_question *timeline, uint32_t *room, second *others,
+                  uint32_t max_tokens, sx_answer *out, char *err, size_t errlen)
 {
     const sx_engine *engine = a->context->engine;
     const sx_config *c = &engine->transformer->config;
     sx_said said = {.token = room};
-    size_t shown = 0, n_bytes;
-    fork f = {.logits = malloc(sizeof *f.logits * c->vocab_size)};
+    size_t shown = 0;
     bool end = false;
-    int rc = f.logits ? 0 : -ENOMEM;
+    int rc = 0, ways = 0;
 
-    while (rc >= 0 && !end) {
-        uint32_t token = argmax(sx_question_logits(timeline), c->vocab_size);
-        sx_said_kind kind = SX_SAID_WORD;
+    while (!end) {
+        second other;
+        uint32_t token = best_two(sx_question_logits(timeline), c->vocab_size, &other);
+        size_t pushed = said.n;
 
-        end = token == c->token_eos;
-        if (!end)
-            kind = sx_said_kind_of(sx_tokenizer_bytes(engine->tokenizer, token, &n_bytes), n_bytes);
-        if ((end || kind == SX_SAID_COMMA) && sx_said_again(&said)) {
-            token = other_way(&f, said.token[said.item], c);
-            sx_question_take_back(timeline, (int)(said.n - said.item));
-            sx_said_take_back(&said);
-            if ((end = token == c->token_eos)) { /* and its comma goes too */
-                said.n--;
-                break;
-            }
-            kind = sx_said_kind_of(sx_tokenizer_bytes(engine->tokenizer, token, &n_bytes), n_bytes);
+        if ((token == c->token_eos || kind_of(engine, token) == SX_SAID_COMMA) &&
+            sx_said_again(&said)) {
+            token = other_way(&said, others, ways++ < MOST_WAYS ? FORK_GAP : -1.0f, c->token_eos);
+            other = others[said.n];
+            sx_question_take_back(timeline, (int)(pushed - said.n));
         }
+        end = token == c->token_eos;
         if (!end) {
-            sx_said_add(&said, token, kind);
+            others[said.n] = other;
+            sx_said_add(&said, token, kind_of(engine, token));
             end = said.n == max_tokens;
         }
-        for (; rc >= 0 && shown < (end ? said.n : sx_said_sure(&said)); shown++) {
+        for (size_t n_bytes; shown < (end ? said.n : sx_said_sure(&said)); shown++) {
             const uint8_t *bytes = sx_tokenizer_bytes(engine->tokenizer, room[shown], &n_bytes);
 
-            rc = add_text(a, bytes, n_bytes, false);
+            if ((rc = add_text(a, bytes, n_bytes, false)) < 0)
+                return rc;
         }
-        if (rc < 0 || end ||
-            (rc = sx_question_push(timeline, &token, 1, a->event, a->user, err, errlen)) < 0)
+        if (end)
             break;
+        if ((rc = sx_question_push(timeline, &token, 1, a->event, a->user, err, errlen)) < 0)
+            return rc;
         add_step(a, timeline);
         sx_question_hold(timeline, SX_HELD_BEST);
-        if (kind == SX_SAID_COMMA)
-            fork_here(&f, sx_question_logits(timeline), c->vocab_size);
     }
     out->n_tokens = (uint32_t)said.n;
-    free(f.logits);
-    return rc < 0 ? rc : add_text(a, NULL, 0, true);
+    return add_text(a, NULL, 0, true);
 }
 
 static int finish(asking *a, sx_answer *out)
@@ -279,6 +288,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
     sx_ask_options plain = {0};
     asking a = {.context = context, .event = event, .user = user};
     sx_question *timeline = NULL;
+    second *others = NULL;
     uint32_t *prompt = NULL, *room = NULL, n_blocks = context->n_blocks, max_tokens;
     size_t n, length = strlen(question);
     double start = now_ms();
@@ -313,7 +323,8 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
                  n, MAX_QUESTION - 2 - MAX_TOKENS);
         goto out;
     }
-    if (!(room = malloc(sizeof *room * max_tokens)))
+    if (!(room = malloc(sizeof *room * max_tokens)) ||
+        !(others = malloc(sizeof *others * (max_tokens + 1u))))
         goto out;
     prompt[0] = c->token_question;
     prompt[n + 1] = c->token_answer;
@@ -334,7 +345,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
         goto out;
     sx_question_hold(timeline, 0);
 
-    if ((rc = decode(&a, timeline, room, max_tokens, out, err, errlen)) < 0)
+    if ((rc = decode(&a, timeline, room, others, max_tokens, out, err, errlen)) < 0)
         goto out;
     out->decode_ms = now_ms() - start;
     rc = finish(&a, out);
@@ -349,6 +360,7 @@ out:
     sx_question_free(timeline);
     free(prompt);
     free(room);
+    free(others);
     free(a.rank);
     free(a.mass);
     free(a.token_mass);

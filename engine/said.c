@@ -58,8 +58,3 @@ size_t sx_said_sure(const sx_said *said)
 {
     return begins_earlier(said, false) ? said->item - 1 : said->n;
 }
-
-void sx_said_take_back(sx_said *said)
-{
-    said->n = said->item;
-}

@@ -31,7 +31,4 @@ void sx_said_add(sx_said *said, uint32_t token, sx_said_kind kind);
 bool sx_said_again(const sx_said *said);
 /* How many tokens may be shown: not a comma and what may become a repetition behind it. */
 size_t sx_said_sure(const sx_said *said);
-/* Takes the running item back, not its comma. */
-void sx_said_take_back(sx_said *said);
-
 #endif

@@ -10,7 +10,7 @@ from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 HELD, HELD_BEST = 96, 2
 CANDIDATES, READ, JOINED = 200, 32, 16           # engine/order.h: ordered, of those read alone, of those joined to what <a> sees
-MOST_FORKS, FORK_GAP = 4, 9.0                   # engine/answer.c
+FORK_GAP, MOST_WAYS = 9.0, 8                     # engine/answer.c
 KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
 
 
@@ -52,7 +52,7 @@ class Said:
     WORD = re.compile("[ _0-9a-zA-Z]+")
 
     def __init__(self, tok):
-        self.tok, self.tokens, self.item, self.broken, self.fork = tok, [], 0, False, None
+        self.tok, self.tokens, self.others, self.item, self.broken, self.ways = tok, [], [], 0, False, 0
 
     def comma(self, token):
         return self.tok.decode([token]) == ","
@@ -67,25 +67,27 @@ class Said:
         return self.tokens[self.item:] in items
 
     def next(self, logits):
-        """Logits behind the tokens -> token or EOS, by how much it is above the next best, how many tokens were taken back (their
-        comma too, where the list is over)"""
-        if self.item and self.item == len(self.tokens):
-            self.fork, self.best, self.tried = logits.clone(), float(logits.max()), 0
-        back, top = 0, logits.topk(2)
-        token = int(top.indices[0])
+        """Logits behind the tokens -> token or EOS, by how much it is above the next best, how many tokens were taken back"""
+        top, n = logits.topk(2), len(self.tokens)
+        token, other = int(top.indices[0]), (float(top.values[0] - top.values[1]), int(top.indices[1]))
         if (token == C.EOS or self.comma(token)) and self.again():
-            first, back, self.tried = self.tokens[self.item], len(self.tokens) - self.item, self.tried + 1
-            self.fork[first] = float("-inf")
-            top = self.fork.topk(2)
-            token = C.EOS if self.tried > MOST_FORKS or float(top.values[0]) < self.best - FORK_GAP else int(top.indices[0])
-            back += token == C.EOS
-            del self.tokens[len(self.tokens) - back:]
+            at = min(range(self.item, n), key=lambda i: self.others[i][0])
+            gap, token = self.others[at]
+            self.ways += 1
+            if gap > FORK_GAP or self.ways > MOST_WAYS:
+                token = C.EOS
+            if token == C.EOS:
+                at = self.item - 1
+            del self.tokens[at:], self.others[at:]
+            other = (float("inf"), token)
+        back = n - len(self.tokens)
         if token != C.EOS:
             self.tokens.append(token)
+            self.others.append(other)
             if self.comma(token):
                 self.item = len(self.tokens)
             self.broken |= not self.comma(token) and not self.WORD.fullmatch(self.tok.decode([token]))
-        return token, float(top.values[0] - top.values[1]), back
+        return token, other[0], back
 
 
 class Context:
