@@ -1,17 +1,18 @@
 """What the words of questions are called in code, and how much each word tells: learned from comments and the code below them.
 
-    python3 associate.py CORPUS data/associations.txt          # about 15 minutes on two cores; numpy and PyTorch, no GPU
+    python3 associate.py CORPUS data/associations.txt          # about 25 minutes on two cores; numpy and PyTorch, no GPU
 
-Every documented definition of CORPUS/train-*.jsonl.xz is a pair: the terms of its comment's first two sentences, and the terms of its name, signature
-and body. IBM's model 1 (Brown et al. 1993) says which terms of the code call for which of the comment (num and count for number): the candidates.
-Then their strengths, and a weight for each term of a comment beside its idf, are learned so that BM25 as words.py has it finds the pair's code among
-the other documented definitions of its package (cross entropy). A line of what is written:
+Pairs are the terms of what is asked and the terms of a definition's name, signature and body: each question that somebody wrote about a function
+(asked.py), and of the other documented definitions of CORPUS/train-*.jsonl.xz, at most so many a package, the first two sentences of the comment.
+IBM's model 1 (Brown et al. 1993) says which terms of the code call for which of the question (num and count for number): the candidates. Then their
+strengths, and a weight for each term of a question beside its idf, are learned so that BM25 as words.py has it finds the pair's code among other
+definitions of its package, no definition twice (cross entropy). A line of what is written:
 
     term weight other strength other strength ...               in hundredths; strongest first; terms in byte order"""
 import collections, glob, math, os, random, sys
 import numpy as np
-import docs, shards, words
-from units import DOC0, DOC1, END, NAME0, NAME1, PARENT, START
+import asked as people, docs, shards, words
+from units import DOC0, DOC1, END, KIND, NAME0, NAME1, PARENT, START
 
 SEED, BODY = 20261126, 3000        # bytes of a definition that are read
 OFTEN_ASKED, OFTEN_THERE = 60, 60  # pairs that a term must stand in to be learned
@@ -19,6 +20,7 @@ TERMS, ROUNDS = 48, 5              # rarest terms of one code that model 1 looks
 PACKAGES = 4                       # that an association must be seen in
 CANDIDATES, MOST, LEAST = 24, 8, 0.05
 EPOCHS, BATCH, SMALLEST = 2, 384, 64
+COMMENTS = 1500                    # of a package
 
 
 def pieces(data, memo={}):
@@ -61,34 +63,59 @@ class Lists:
         return np.repeat(np.arange(len(parts)), [len(p) for p in parts]), np.concatenate(parts)
 
 
+def asks(record, data, table):
+    """-> [(definition, what is asked, which of its questions it is)]"""
+    out, mine, documented = [], table.get((record["repo"], record["path"]), {}), []
+    names = collections.Counter(data[d[NAME0]:d[NAME1]].decode("utf-8", "replace") for d in record["defs"])
+    for d in record["defs"]:
+        name = data[d[NAME0]:d[NAME1]].decode("utf-8", "replace")
+        if name in mine and names[name] == 1 and d[KIND] in people.ASKABLE:
+            out += [(d, text, i) for i, text in enumerate(mine[name])]
+        elif d[DOC1] > d[DOC0]:
+            documented.append(d)
+    for d in documented:
+        said = docs.sentences(data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), data[d[NAME0]:d[NAME1]].decode("utf-8", "replace"), 2)
+        if said:
+            out.append((d, " ".join(said), 0))
+    return out
+
+
 def read(corpus):
-    """-> vocabulary, comments, names, codes (Lists of its numbers), package of each pair"""
-    number, told, names, code, package = {}, Lists(), Lists(), Lists(), []
+    """-> vocabulary, questions, names, codes (Lists of its numbers), package of each pair, which of its definition's questions it is"""
+    number, told, names, code, package, which = {}, Lists(), Lists(), Lists(), [], []
+    table, rng, kept = people.read(), random.Random(SEED), collections.Counter()
 
     def numbers(terms):
         return {number.setdefault(t, len(number)) for t in terms}
     for shard in sorted(glob.glob(os.path.join(corpus, "train-*.jsonl.xz"))):
-        for r in shards.read(shard):
+        records = shards.read(shard)
+        rng.shuffle(records)
+        for r in records:
             data = r["text"].encode()
-            for d in r["defs"]:
-                if d[DOC1] <= d[DOC0]:
+            mine = table.get((r["repo"], r["path"]))
+            if not mine and kept[r["repo"]] >= COMMENTS:
+                continue
+            for d, text, i in asks(r, data, table):
+                is_comment = not mine or data[d[NAME0]:d[NAME1]].decode("utf-8", "replace") not in mine
+                if is_comment and kept[r["repo"]] >= COMMENTS:
                     continue
-                said = docs.sentences(data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), data[d[NAME0]:d[NAME1]].decode("utf-8", "replace"), 2)
-                asked = numbers(set(pieces(" ".join(said).encode())) - words.STOP_TERMS)
+                kept[r["repo"]] += is_comment
+                asked = numbers(set(pieces(text.encode())) - words.STOP_TERMS)
                 if not asked:
                     continue
                 end = min(d[END], d[START] + BODY)
-                text = data[d[START]:d[DOC0]] + b" " + data[min(d[DOC1], end):end] if d[START] <= d[DOC0] < end else data[d[START]:end]
+                body = data[d[START]:d[DOC0]] + b" " + data[min(d[DOC1], end):end] if d[START] <= d[DOC0] < end else data[d[START]:end]
                 around, k = b"", d[PARENT]
                 while k >= 0:
                     around, k = around + b" " + data[r["defs"][k][NAME0]:r["defs"][k][NAME1]], r["defs"][k][PARENT]
                 name = pieces(data[d[NAME0]:d[NAME1]])
                 told.add(asked)
                 names.add(numbers(name))
-                code.add(numbers(set(pieces(text + around)) | set(name)))
+                code.add(numbers(set(pieces(body + around)) | set(name)))
                 package.append(r["repo"])
+                which.append(i)
         print(os.path.basename(shard), len(package), "pairs", flush=True)
-    return [t for t, _ in sorted(number.items(), key=lambda x: x[1])], told, names, code, package
+    return [t for t, _ in sorted(number.items(), key=lambda x: x[1])], told, names, code, package, which
 
 
 def model_1(told, names, code, n_asked, n_there, often):
@@ -178,20 +205,21 @@ def learn(told, names, code, of, asked, there, pairs, strength, weight):
 
 
 def main(corpus, target):
-    vocabulary, told, names, code, package = read(corpus)
+    vocabulary, told, names, code, package, which = read(corpus)
     plain = np.array([t.isalnum() and t.isascii() and len(t) > 1 for t in vocabulary])
-    asks, stands = (np.bincount(np.concatenate(x.all), minlength=len(vocabulary)) for x in (told, code))
-    asked = np.flatnonzero((asks >= OFTEN_ASKED) & plain)
+    often_asked, stands = (np.bincount(np.concatenate(x.all), minlength=len(vocabulary)) for x in (told, code))
+    asked = np.flatnonzero((often_asked >= OFTEN_ASKED) & plain)
     there = np.union1d(np.flatnonzero((stands >= OFTEN_THERE) & plain), asked)
     place = np.full((2, len(vocabulary)), -1)
     place[0, asked], place[1, there] = np.arange(len(asked)), np.arange(len(there))
     told.close(place[0], len(asked))
     names.close(place[1], len(there))
     often = code.close(place[1], len(there))
-    of = collections.defaultdict(list)
+    of, among = collections.defaultdict(list), collections.defaultdict(list)         # of a package; among those no definition stands twice
     for i, p in enumerate(package):
         if len(told[i]):
             of[p].append(i)
+            among[p, which[i]].append(i)
     print(len(package), "pairs;", len(asked), "terms asked,", len(there), "there", flush=True)
     count = model_1(told, names, code, len(asked), len(there), often)[:, :-1]
     guess = count / np.maximum(count.sum(0), 1e-9) * count / (count + 10)             # what called for it seldom is not sure
@@ -207,7 +235,7 @@ def main(corpus, target):
         hits[a[np.isin(itself[a], code[i])]] += 1
     share = hits.sum() / n.sum()
     odds = np.clip((hits + 20 * share) / (n + 20), .005, .97)
-    strength, weight = learn(told, names, code, of, [vocabulary[k] for k in asked], [vocabulary[k] for k in there], pairs, guess[pairs[:, 0], pairs[:, 1]],
+    strength, weight = learn(told, names, code, among, [vocabulary[k] for k in asked], [vocabulary[k] for k in there], pairs, guess[pairs[:, 0], pairs[:, 1]],
                              np.log(odds / (1 - odds)) - math.log(share / (1 - share)))
     others = collections.defaultdict(list)
     for (a, b), s in zip(pairs, strength):
