@@ -219,18 +219,19 @@ static uint32_t other_way(sx_said *said, second *others, float most, uint32_t eo
     return token;
 }
 
-/* Greedy decoding: a token costs one row. room, others: for max_tokens. */
-static int decode(asking *a, sx_question *timeline, uint32_t *room, second *others,
-                  uint32_t max_tokens, sx_answer *out, char *err, size_t errlen)
+/* Greedy decoding: a token costs one row. */
+static int decode(asking *a, sx_question *timeline, uint32_t max_tokens, sx_answer *out, char *err,
+                  size_t errlen)
 {
     const sx_engine *engine = a->context->engine;
     const sx_config *c = &engine->transformer->config;
-    sx_said said = {.token = room};
+    second *others = malloc(sizeof *others * (max_tokens + 1u));
+    sx_said said = {.token = malloc(sizeof *said.token * (max_tokens + 1u))};
     size_t shown = 0;
     bool end = false;
-    int rc = 0, ways = 0;
+    int rc = others && said.token ? 0 : -ENOMEM, ways = 0;
 
-    while (!end) {
+    while (rc >= 0 && !end) {
         second other;
         uint32_t token = best_two(sx_question_logits(timeline), c->vocab_size, &other);
         size_t pushed = said.n;
@@ -247,21 +248,22 @@ static int decode(asking *a, sx_question *timeline, uint32_t *room, second *othe
             sx_said_add(&said, token, kind_of(engine, token));
             end = said.n == max_tokens;
         }
-        for (size_t n_bytes; shown < (end ? said.n : sx_said_sure(&said)); shown++) {
-            const uint8_t *bytes = sx_tokenizer_bytes(engine->tokenizer, room[shown], &n_bytes);
+        for (size_t n_bytes; rc >= 0 && shown < (end ? said.n : sx_said_sure(&said)); shown++) {
+            const uint8_t *bytes = sx_tokenizer_bytes(engine->tokenizer, said.token[shown],
+                                                      &n_bytes);
 
-            if ((rc = add_text(a, bytes, n_bytes, false)) < 0)
-                return rc;
+            rc = add_text(a, bytes, n_bytes, false);
         }
-        if (end)
+        if (rc < 0 || end ||
+            (rc = sx_question_push(timeline, &token, 1, a->event, a->user, err, errlen)) < 0)
             break;
-        if ((rc = sx_question_push(timeline, &token, 1, a->event, a->user, err, errlen)) < 0)
-            return rc;
         add_step(a, timeline);
         sx_question_hold(timeline, SX_HELD_BEST);
     }
     out->n_tokens = (uint32_t)said.n;
-    return add_text(a, NULL, 0, true);
+    free(others);
+    free(said.token);
+    return rc < 0 ? rc : add_text(a, NULL, 0, true);
 }
 
 static int finish(asking *a, sx_answer *out)
@@ -288,8 +290,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
     sx_ask_options plain = {0};
     asking a = {.context = context, .event = event, .user = user};
     sx_question *timeline = NULL;
-    second *others = NULL;
-    uint32_t *prompt = NULL, *room = NULL, n_blocks = context->n_blocks, max_tokens;
+    uint32_t *prompt = NULL, n_blocks = context->n_blocks, max_tokens;
     size_t n, length = strlen(question);
     double start = now_ms();
     int rc = -ENOMEM;
@@ -323,9 +324,6 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
                  n, MAX_QUESTION - 2 - MAX_TOKENS);
         goto out;
     }
-    if (!(room = malloc(sizeof *room * max_tokens)) ||
-        !(others = malloc(sizeof *others * (max_tokens + 1u))))
-        goto out;
     prompt[0] = c->token_question;
     prompt[n + 1] = c->token_answer;
 
@@ -345,7 +343,7 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
         goto out;
     sx_question_hold(timeline, 0);
 
-    if ((rc = decode(&a, timeline, room, others, max_tokens, out, err, errlen)) < 0)
+    if ((rc = decode(&a, timeline, max_tokens, out, err, errlen)) < 0)
         goto out;
     out->decode_ms = now_ms() - start;
     rc = finish(&a, out);
@@ -359,8 +357,6 @@ out:
         snprintf(err, errlen, "E-CANCELLED: the answer was stopped; the index is kept; ask again");
     sx_question_free(timeline);
     free(prompt);
-    free(room);
-    free(others);
     free(a.rank);
     free(a.mass);
     free(a.token_mass);

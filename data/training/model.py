@@ -121,8 +121,8 @@ class Model(nn.Module):
         global layer [B, L-LC, d], k and v of the context of each global layer"""
         c, LC = self.c, self.c.LC
         B, L = T.shape
-        segment = (lambda q, k, v, mask: attend_plain(q, k, v, mask)) if torch.is_tensor(local) else (lambda q, k, v, mask: flex_attention(q, k, v, block_mask=mask, enable_gqa=True))
-        mine, there = near(seg[:, LC:], c.window), seg[:, None, :LC] >= 0            # of questions: their own tokens; tokens that are context
+        segment = attend_plain if torch.is_tensor(local) else lambda q, k, v, mask: flex_attention(q, k, v, block_mask=mask, enable_gqa=True)
+        mine, there = in_segment(seg[:, LC:], c.window), seg[:, None, :LC] >= 0            # of questions: their own tokens; tokens that are context
         x = rms(self.emb(T).to(self.half))
         aux, before, far = [], None, []
         for l in self.layers:
@@ -178,7 +178,7 @@ class Model(nn.Module):
         return ((rms(last) * self.nf.to(x.dtype)).float() @ self.read)
 
 
-def near(seg, window):
+def in_segment(seg, window):
     """seg [B, n] -> [B, n, n]: which tokens of its own segment a token sees"""
     i = torch.arange(seg.size(1), device=seg.device)
     return (seg[:, :, None] == seg[:, None]) & (i[:, None] >= i) & (i[:, None] - i < window)
@@ -204,5 +204,5 @@ def masks(c, seg, device, tile=128):
 
 def masks_plain(c, seg):
     """The same as [B, L, L] and [B, LC, LC]"""
-    every = near(seg, c.window)
+    every = in_segment(seg, c.window)
     return every, every[:, :c.LC, :c.LC]

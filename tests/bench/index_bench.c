@@ -6,11 +6,11 @@
  * last line: of functions whose name only one definition has, drawn with a fixed seed and asked for
  * by name, the share that the words find; what they find is joined to the selection. */
 #include "indexer/indexer.h"
+#include "tests/bench/targets.h"
 #include "tests/indexer/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,94 +35,33 @@ static int keep_name(const sx_definition_row *row, void *user)
     return 0;
 }
 
-typedef struct names {
-    char *
-        *at; /* "name\tpath\tstart"; functions that may be asked for after '+', others after '-' */
-    size_t n, cap;
-} names;
-
-static int take_name(const sx_definition_row *row, void *user)
-{
-    bool wanted = (!strcmp(row->kind, "function") || !strcmp(row->kind, "method")) &&
-                  strlen(row->name) >= 3 && !strpbrk(row->name, " ~=<>()[]!?");
-    size_t size = strlen(row->name) + strlen(row->path) + 16;
-    names *all = user;
-
-    if (all->n == all->cap)
-        all->at = realloc(all->at, (all->cap = all->cap * 2 + 1024) * sizeof *all->at);
-    all->at[all->n] = malloc(size);
-    snprintf(all->at[all->n++], size, "%s\t%s\t%u%c", row->name, row->path, row->start_byte,
-             wanted ? '+' : '-');
-    return 0;
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool same_name(const char *a, const char *b)
-{
-    size_t n = strcspn(a, "\t");
-
-    return strncmp(a, b, n + 1) == 0;
-}
-
 /* Asks for `most` functions that no other definition is called like. */
 static int ask_names(sx_index *index, const sx_commit *commit, const sx_words *words, size_t most,
                      char *err, size_t errlen)
 {
-    names all = {0};
-    char **one; /* names that stand once */
-    size_t n = 0, asked = 0, first = 0, among = 0;
-    uint64_t state = 11;
-    double start;
-    int rc = sx_definitions_all(index, commit, take_name, &all, err, errlen);
+    targets t = {0};
+    size_t asked = 0, first = 0, among = 0;
+    int rc = targets_draw(&t, index, commit, err, errlen);
+    double start = now();
 
-    if (rc < 0)
-        return rc;
-    qsort(all.at, all.n, sizeof *all.at, by_text);
-    one = malloc((all.n + 1) * sizeof *one);
-    for (size_t i = 0; i < all.n; i++)
-        if (all.at[i][strlen(all.at[i]) - 1] == '+' &&
-            (i == 0 || !same_name(all.at[i], all.at[i - 1])) &&
-            (i + 1 == all.n || !same_name(all.at[i], all.at[i + 1])))
-            one[n++] = all.at[i];
-    start = now();
-    for (; asked < most && asked < n; asked++) {
-        char question[512], *name, *path;
+    for (; rc >= 0 && asked < most && asked < t.n; asked++) {
+        const target *wanted = &t.items[asked];
+        char question[512];
         sx_word_hit hits[16];
-        uint64_t z = state += 0x9e3779b97f4a7c15u;
-        size_t j;
 
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u; /* splitmix64 (Steele, Lea, Flood 2014) */
-        j = asked + (z ^ (z >> 27)) % (n - asked);
-        name = one[j];
-        one[j] = one[asked];
-        one[asked] = name;
-        path = strchr(name, '\t');
-        snprintf(question, sizeof question, "Where is `%.*s` defined?", (int)(path - name), name);
-        if ((rc = sx_words_find(words, question, hits, 16, err, errlen)) < 0)
-            break;
-        for (int i = 0; i < rc; i++) {
-            size_t length = strlen(hits[i].path);
-
-            if (strncmp(path + 1, hits[i].path, length) == 0 && path[1 + length] == '\t' &&
-                strtoul(path + 2 + length, NULL, 10) == hits[i].start_byte) {
+        snprintf(question, sizeof question, "Where is `%s` defined?", wanted->name);
+        rc = sx_words_find(words, question, hits, 16, err, errlen);
+        for (int i = 0; i < rc; i++)
+            if (!strcmp(hits[i].path, wanted->path) && hits[i].start_byte == wanted->start_byte) {
                 among++;
                 first += i == 0;
                 break;
             }
-        }
     }
     if (asked > 0)
         printf("names      %zu functions asked for: %.1f %% first, %.1f %% among 16; %.4f s each\n",
                asked, 100.0 * (double)first / (double)asked, 100.0 * (double)among / (double)asked,
                (now() - start) / (double)asked);
-    for (size_t i = 0; i < all.n; i++)
-        free(all.at[i]);
-    free(all.at);
-    free(one);
     return rc < 0 ? rc : 0;
 }
 

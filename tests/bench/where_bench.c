@@ -8,63 +8,11 @@
  * alone, and as the program ranks (app/ranking.h). Never to be used for tuning on a held-out
  * repository. */
 #include "app/session.h"
+#include "tests/bench/targets.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct target {
-    char *name, *path;
-    uint32_t start_byte;
-} target;
-
-typedef struct targets {
-    target *items;
-    size_t n, cap;
-} targets;
-
-static bool is_good_name(const char *name)
-{
-    size_t n = 0;
-    if (isdigit((unsigned char)name[0]))
-        return false;
-    for (; name[n]; n++)
-        if (!isalnum((unsigned char)name[n]) && name[n] != '_')
-            return false;
-    return n >= 3;
-}
-
-static int collect(const sx_definition_row *row, void *user)
-{
-    targets *t = user;
-    if (t->n == t->cap) {
-        t->cap = t->cap * 2 + 256;
-        t->items = realloc(t->items, t->cap * sizeof *t->items);
-    }
-    /* all names, so that those with several definitions can be told; others are marked by a NULL
-     * path */
-    bool wanted = (!strcmp(row->kind, "function") || !strcmp(row->kind, "method")) &&
-                  is_good_name(row->name);
-    t->items[t->n++] = (target){strdup(row->name), wanted ? strdup(row->path) : NULL,
-                                row->start_byte};
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const target *)a)->name, ((const target *)b)->name);
-}
-
-static uint64_t state = 11;
-
-static uint64_t next_random(void) /* splitmix64 (Steele, Lea, Flood 2014) */
-{
-    uint64_t z = state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 /* Place of the target among the spans, from 0; n_spans if it is not there. */
 static size_t place_of(const sx_reply *reply, const target *t)
@@ -96,27 +44,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", failure.text);
         return 1;
     }
-    if (sx_definitions_all(sx_session_index(session), sx_session_commit(session), collect, &t, err,
-                           sizeof err) < 0) {
+    if (targets_draw(&t, sx_session_index(session), sx_session_commit(session), err, sizeof err) <
+        0) {
         fprintf(stderr, "%s\n", err);
         return 1;
     }
-    size_t n = 0;
-    qsort(t.items, t.n, sizeof *t.items, by_name);
-    for (size_t i = 0; i < t.n; i++)
-        if (t.items[i].path && (i == 0 || strcmp(t.items[i].name, t.items[i - 1].name)) &&
-            (i + 1 == t.n || strcmp(t.items[i].name, t.items[i + 1].name))) {
-            target keep = t.items[n];
-            t.items[n++] = t.items[i];
-            t.items[i] = keep;
-        }
-    for (size_t i = n; i > 1; i--) {
-        size_t j = next_random() % i;
-        target keep = t.items[i - 1];
-        t.items[i - 1] = t.items[j];
-        t.items[j] = keep;
-    }
-    for (; asked < wanted && asked < n; asked++)
+    for (; asked < wanted && asked < t.n; asked++)
         for (int ranked = 0; ranked < 2;
              ranked++) { /* 0: landmarks alone, 1: as the program does */
             char question[512];
