@@ -228,6 +228,11 @@ static int find_tensor(const sx_model *model, const sx_tensor **out, const char 
     if (!t)
         return sx_fail(err, errlen, -EBADMSG, "E-MODEL-TENSOR: %s is missing, the weights; %s",
                        name, advice);
+    if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_DTYPE_I8 && !t->scale))
+        return sx_fail(err, errlen, -EBADMSG,
+                       "E-MODEL-TENSOR: %s is not F32, F16, BF16, I8 with scales or U8 with groups "
+                       "and scales, the weights; %s",
+                       name, advice);
     if (t->n_dims != n_dims || (n_dims > 0 && t->shape[0] != a) || (n_dims > 1 && t->shape[1] != b))
         return sx_fail(err, errlen, -EBADMSG,
                        "E-HPARAM: %s has %u dimensions (%llu, %llu), config.json asks for %u "
@@ -235,11 +240,6 @@ static int find_tensor(const sx_model *model, const sx_tensor **out, const char 
                        name, t->n_dims, (unsigned long long)(t->n_dims > 0 ? t->shape[0] : 1),
                        (unsigned long long)(t->n_dims > 1 ? t->shape[1] : 1), n_dims,
                        (unsigned long long)a, (unsigned long long)b, advice);
-    if (t->dtype == SX_DTYPE_OTHER || (t->dtype == SX_DTYPE_I8 && !t->scale))
-        return sx_fail(
-            err, errlen, -EBADMSG,
-            "E-MODEL-TENSOR: %s is not F32, F16, BF16 or I8 with scales, the weights; %s", name,
-            advice);
     if (!is_finite(t))
         return sx_fail(err, errlen, -EBADMSG,
                        "E-NONFINITE: %s holds NaN or infinity, the weights; %s", name, advice);

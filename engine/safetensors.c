@@ -5,7 +5,14 @@
  * whose tensors have a known dtype, a shape whose product times the dtype's size is exactly end -
  * begin, and whose ranges, sorted, cover the bytes behind the header without hole, overlap or rest.
  * (The rules of the format's README; the reference implementation takes headers up to 100 MB and
- * the last of equal keys.) */
+ * the last of equal keys.)
+ *
+ * On top of the format, three tensors may be one I4 matrix [rows, cols], cols a multiple of 32:
+ *   N        U8  [rows, cols / 2]         q + 8 of two columns, the even one in the low nibble
+ *   N.group  U8  [rows, ceil(cols / 64)]  m - 1 of two groups of 32 columns, likewise
+ *   N.scale  F32 [rows]
+ * A number is scale[row] * m[row][col / 32] * q: an int8 and its row's scale, as q is -8 .. 7 and
+ * m 1 .. 16. (Whoever writes it leaves -8 out.) A U8 matrix without N.group is none. */
 #include "engine/safetensors.h"
 
 #include "engine/file.h"
@@ -40,6 +47,7 @@ typedef struct shard {
 typedef struct entry {
     sx_tensor tensor; /* first member: what callers see */
     char *name;
+    bool is_u8; /* its dtype in the file: bytes that may be I4 or the groups of one */
     size_t shard;
     uint64_t begin, end; /* in the data part of the shard */
 } entry;
@@ -102,6 +110,7 @@ static int read_tensor(entry *e, const json_t *info, const sx_json_source *sourc
             bits = dtypes[i].bits;
         }
     }
+    e->is_u8 = strcmp(dtype, "U8") == 0;
     if (!bits)
         return REFUSE(source, "DTYPE", "tensor %s is of unknown dtype %.40s", sx_show(e->name).s,
                       sx_show(dtype).s);
@@ -382,7 +391,55 @@ out:
     return rc;
 }
 
-/* Sorts by name and joins every I8 matrix with its row scales. */
+/* *out: the row scales of the matrix t. */
+static int find_scale(const sx_safetensors *st, const sx_tensor *t, const char *kind,
+                      const sx_tensor **out, const sx_json_source *source)
+{
+    char name[MAX_NAME + sizeof ".scale"];
+    const sx_tensor *scale;
+
+    snprintf(name, sizeof name, "%s.scale", t->name);
+    scale = sx_safetensors_find(st, name);
+    if (!scale || scale->dtype != SX_DTYPE_F32 || scale->n_dims != 1 ||
+        scale->shape[0] != t->shape[0])
+        return REFUSE(source, "SCALE", "%s matrix %s has no F32 row scales %s of its height", kind,
+                      sx_show(t->name).s, sx_show(name).s);
+    *out = scale;
+    return 0;
+}
+
+/* A matrix of bytes that has groups becomes I4, of its logical shape; another one stays what it is.
+ */
+static int join_i4(const sx_safetensors *st, entry *e, const sx_json_source *source)
+{
+    sx_tensor *t = &e->tensor;
+    char name[MAX_NAME + sizeof ".group"];
+    const sx_tensor *group;
+    uint64_t cols, n, bytes;
+
+    snprintf(name, sizeof name, "%s.group", t->name);
+    group = sx_safetensors_find(st, name);
+    if (!group)
+        return 0;
+    if (__builtin_mul_overflow(t->shape[1], 2, &cols) ||
+        __builtin_mul_overflow(t->n_elements, 2, &n) || cols % 32)
+        return REFUSE(source, "GROUP", "I4 matrix %s has rows of %llu bytes, no groups of 16",
+                      sx_show(t->name).s, (unsigned long long)t->shape[1]);
+    bytes = cols / 64 + (cols % 64 != 0);
+    if (!((const entry *)group)->is_u8 || group->n_dims != 2 || group->shape[0] != t->shape[0] ||
+        group->shape[1] != bytes)
+        return REFUSE(source, "GROUP", "I4 matrix %s: its groups %s are not U8 [%llu, %llu]",
+                      sx_show(t->name).s, sx_show(name).s, (unsigned long long)t->shape[0],
+                      (unsigned long long)bytes);
+    t->dtype = SX_DTYPE_I4;
+    t->shape[1] = cols;
+    t->n_elements = n;
+    t->group = group;
+    return find_scale(st, t, "I4", &t->scale, source);
+}
+
+/* Sorts by name and joins every I8 and I4 matrix with its companions. (A name comes before itself
+ * with ".group" behind: groups are looked at before they could be taken for a matrix.) */
 static int finish(sx_safetensors *st, char *err, size_t errlen)
 {
     if (st->n_entries)
@@ -395,19 +452,18 @@ static int finish(sx_safetensors *st, char *err, size_t errlen)
                           "TWICE", "tensor %s is in two files", sx_show(e->name).s);
     }
     for (size_t i = 0; i < st->n_entries; i++) {
-        sx_tensor *t = &st->entries[i].tensor;
-        sx_json_source source = {NULL, st->shards[st->entries[i].shard].name, err, errlen};
-        char name[MAX_NAME + sizeof ".scale"];
-        const sx_tensor *scale;
-        if (t->dtype != SX_DTYPE_I8 || t->n_dims != 2)
+        entry *e = &st->entries[i];
+        sx_tensor *t = &e->tensor;
+        sx_json_source source = {NULL, st->shards[e->shard].name, err, errlen};
+        int rc = 0;
+        if (t->n_dims != 2)
             continue;
-        snprintf(name, sizeof name, "%s.scale", t->name);
-        scale = sx_safetensors_find(st, name);
-        if (!scale || scale->dtype != SX_DTYPE_F32 || scale->n_dims != 1 ||
-            scale->shape[0] != t->shape[0])
-            return REFUSE(&source, "SCALE", "I8 matrix %s has no F32 row scales %s of its height",
-                          sx_show(t->name).s, sx_show(name).s);
-        t->scale = scale;
+        if (t->dtype == SX_DTYPE_I8)
+            rc = find_scale(st, t, "I8", &t->scale, &source);
+        else if (e->is_u8)
+            rc = join_i4(st, e, &source);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -572,6 +628,23 @@ void sx_tensor_rows(const sx_tensor *tensor, uint64_t row, uint64_t n, float *ou
             memcpy(&scale, (const uint8_t *)tensor->scale->data + r * 4, sizeof scale);
             for (uint64_t c = 0; c < cols; c++)
                 *out++ = scale * (float)in[c];
+        }
+        return;
+    }
+    if (tensor->dtype == SX_DTYPE_I4) {
+        const uint8_t *groups = tensor->group->data;
+        uint64_t group_bytes = cols / 64 + (cols % 64 != 0);
+        for (uint64_t r = row; r < row + n; r++) {
+            const uint8_t *in = data + r * (cols / 2), *group = groups + r * group_bytes;
+            float scale;
+            memcpy(&scale, (const uint8_t *)tensor->scale->data + r * 4, sizeof scale);
+            for (uint64_t g = 0; g < cols / 32; g++) {
+                int m = (group[g / 2] >> (g % 2 * 4) & 15) + 1;
+                for (int i = 0; i < 16; i++, in++) {
+                    *out++ = scale * (float)(m * ((*in & 15) - 8));
+                    *out++ = scale * (float)(m * ((*in >> 4) - 8));
+                }
+            }
         }
         return;
     }

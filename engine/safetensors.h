@@ -11,12 +11,15 @@
 
 #define SX_MAX_DIMS 8
 
-/* OTHER: known, of the right size, but no type we calculate with */
+/* I4: four bits a number, not a type of the format but two of its U8 tensors and row scales read as
+ * one; what is where stands in safetensors.c. OTHER: known, of the right size, but no type we
+ * calculate with */
 typedef enum sx_dtype {
     SX_DTYPE_F32,
     SX_DTYPE_F16,
     SX_DTYPE_BF16,
     SX_DTYPE_I8,
+    SX_DTYPE_I4,
     SX_DTYPE_OTHER
 } sx_dtype;
 
@@ -28,7 +31,9 @@ typedef struct sx_tensor {
     uint64_t n_elements; /* product of shape, checked against the bytes there are */
     const void *data;    /* in the mapping; any alignment */
     const struct sx_tensor
-        *scale; /* of an I8 matrix: F32 [rows], tensor "<name>.scale"; else NULL */
+        *scale; /* of an I8 or I4 matrix: F32 [rows], tensor "<name>.scale"; else NULL */
+    const struct sx_tensor
+        *group; /* of an I4 matrix: U8 [rows, bytes of its groups], "<name>.group"; else NULL */
 } sx_tensor;
 
 typedef struct sx_safetensors sx_safetensors;
