@@ -111,6 +111,8 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     q->ffn = sx_transformer_rows(CHUNK, 3 * (size_t)t->ffn);
     q->rope = sx_transformer_rows(CHUNK, (size_t)t->head_dim);
     q->logits = sx_transformer_rows(1, t->config.vocab_size);
+    q->part = sx_transformer_rows(CHUNK, t->config.word_dim);
+    q->word = calloc((size_t)capacity + 1, sizeof *q->word);
     q->iq = sx_transformer_rows(CHUNK, (size_t)t->landmark_dim);
     q->part_score = sx_transformer_rows(CHUNK, context->engine->longest);
     q->joined = calloc(width - k + 1, sizeof *q->joined);
@@ -127,9 +129,9 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     q->mass = calloc(CHUNK * width + 1, sizeof *q->mass);
     q->selection = calloc(t->config.n_global, sizeof *q->selection);
     if (!q->own_k || !q->own_v || !q->x || !q->h || !q->qkv || !q->o || !q->ffn || !q->rope ||
-        !q->logits || !q->iq || !q->last_iq || !q->joined || !q->part_score || !q->topk_work ||
-        !q->top_block || !q->top_score || !q->block || !q->score || !q->run || !q->run_rows ||
-        !q->first_run || !q->mass || !q->selection ||
+        !q->logits || !q->part || !q->word || !q->iq || !q->last_iq || !q->joined ||
+        !q->part_score || !q->topk_work || !q->top_block || !q->top_score || !q->block ||
+        !q->score || !q->run || !q->run_rows || !q->first_run || !q->mass || !q->selection ||
         (k > 0 &&
          (sx_late_interaction_new(&q->late, t, CHUNK) < 0 || sx_reading_new(&q->reading, t) < 0)))
         goto short_of_memory;
@@ -166,7 +168,8 @@ void sx_question_free(sx_question *q)
                        q->o,         q->ffn,    q->rope,      q->logits,    q->iq,
                        q->last_iq,   q->joined, q->top_block, q->top_score, q->part_score,
                        q->topk_work, q->block,  q->score,     q->run,       q->run_rows,
-                       q->first_run, q->mass,   q->work,      q->selection};
+                       q->first_run, q->mass,   q->work,      q->selection, q->part,
+                       q->word};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]);
     sx_late_interaction_free(q->late);
@@ -318,7 +321,8 @@ static int push_chunk(sx_question *q, const uint32_t *ids, int n, bool last, sx_
     int kv_width = t->kv_heads * t->head_dim, rc;
 
     sx_rope_rows(t, q->rope, q->n, n);
-    sx_transformer_embed(t, q->x, ids, n);
+    if (!sx_transformer_embed(t, q->x, q->part, q->word + q->n, ids, n))
+        return sx_question_no_memory(err, errlen);
     for (int l = 0; l < (int)t->config.num_hidden_layers; l++) {
         const sx_layer *layer = &t->layers[l];
         if (!sx_question_go_on(event, user))

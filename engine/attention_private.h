@@ -19,6 +19,8 @@ struct sx_question {
     int32_t *joined;      /* [width - k]; the first n_joined count */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
+    float *part;        /* [CHUNK, word_dim] */
+    sx_word *word;      /* [capacity + 1]: in front of each token; tokens may be taken back */
     float *iq;          /* [CHUNK, landmark_dim] */
     float *last_iq;     /* [n_global, landmark_dim]: the last token's */
     float *part_score;  /* [CHUNK, longest]: one segment's landmarks */

@@ -17,6 +17,8 @@ struct sx_encoder {
     sx_type format;
     int longest;
     float *x, *h, *qkv, *o, *ffn, *pooled, *work;
+    float *part;   /* [longest, word_dim] */
+    sx_word *word; /* [longest + 1]; the first stays: no word in front of a segment */
     int32_t *block_start;
     float *landmarks;
     char *kv;
@@ -49,13 +51,15 @@ sx_encoder *sx_encoder_new(const sx_transformer *t, int longest, sx_type format)
         .pooled = rows_new(longest, t->landmark_dim + 1),
         .work = malloc(sx_window_attention_work(longest, 1, longest, t->head_dim,
                                                 (int)t->config.sliding_window)),
+        .part = sx_transformer_rows(longest, t->config.word_dim),
+        .word = calloc((size_t)longest + 1, sizeof(sx_word)),
         .block_start = malloc(sizeof(int32_t) * ((size_t)longest + 1)),
         .landmarks = malloc(sizeof(float) * n_global * (size_t)longest * (size_t)t->landmark_dim),
         .kv = malloc(n_global * (size_t)longest *
                      sx_kv_row_bytes(format, t->kv_heads, t->head_dim)),
     };
-    if (!e->x || !e->h || !e->qkv || !e->o || !e->ffn || !e->pooled || !e->work ||
-        !e->block_start || !e->landmarks || !e->kv) {
+    if (!e->x || !e->h || !e->qkv || !e->o || !e->ffn || !e->pooled || !e->work || !e->part ||
+        !e->word || !e->block_start || !e->landmarks || !e->kv) {
         sx_encoder_free(e);
         return NULL;
     }
@@ -73,6 +77,8 @@ void sx_encoder_free(sx_encoder *e)
     free(e->ffn);
     free(e->pooled);
     free(e->work);
+    free(e->part);
+    free(e->word);
     free(e->block_start);
     free(e->landmarks);
     free(e->kv);
@@ -121,7 +127,8 @@ int sx_encoder_run(sx_encoder *e, const uint32_t *tokens, int n, const uint32_t 
     }
     e->block_start[n_blocks] = n;
 
-    sx_transformer_embed(t, e->x, tokens, n);
+    if (!sx_transformer_embed(t, e->x, e->part, e->word, tokens, n))
+        return -ENOMEM;
     memset(e->x + (size_t)n * t->d, 0,
            sizeof(float) * (size_t)(sx_matmul_rows(n) - n) * (size_t)t->d);
     for (int l = 0;; l++) {

@@ -89,7 +89,8 @@ int sx_engine_open(sx_engine **out, const sx_engine_options *options, char *err,
     memcpy(engine->info.name, model->name, sizeof engine->info.name);
     text_fingerprint(engine);
     if (!options->tokenizer_only) {
-        if ((rc = sx_transformer_open(&engine->transformer, model, isa, err, errlen)) < 0)
+        if ((rc = sx_transformer_open(&engine->transformer, model, engine->tokenizer, isa, err,
+                                      errlen)) < 0)
             goto out;
         if (!sx_safetensors_unchanged(model->weights)) {
             rc = -EBADMSG;

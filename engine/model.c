@@ -143,6 +143,22 @@ static int read_ranking(sx_config *c, const json_t *root, const sx_json_source *
     return rc;
 }
 
+/* Both keys or neither. */
+static int read_words(sx_config *c, const json_t *root, const sx_json_source *source)
+{
+    int rc;
+
+    if (!json_object_get(root, "word_rows") && !json_object_get(root, "word_dim"))
+        return 0;
+    if ((rc = sx_json_u32(root, "word_rows", 1, 1 << 16, &c->word_rows, source)) < 0 ||
+        (rc = sx_json_u32(root, "word_dim", 1, 4096, &c->word_dim, source)) < 0)
+        return rc;
+    if (c->word_rows & (c->word_rows - 1))
+        return sx_json_fail(source, "word_rows is %u, must be a power of two from 1 to %u",
+                            c->word_rows, 1 << 16);
+    return 0;
+}
+
 /* What no single range can say. */
 static int check_config(const sx_config *c, const sx_json_source *source)
 {
@@ -185,7 +201,8 @@ static int read_config(sx_model *model, const json_t *root, const sx_json_source
         rc = sx_json_float(root, "logit_softcap", 0.0, 1e6, &c->logit_softcap, source);
     if (rc < 0 || (rc = check_config(c, source)) < 0 ||
         (rc = read_global_layers(c, root, source)) < 0 ||
-        (rc = read_ranking(c, root, source)) < 0 || (rc = read_special(c, root, source)) < 0)
+        (rc = read_ranking(c, root, source)) < 0 || (rc = read_words(c, root, source)) < 0 ||
+        (rc = read_special(c, root, source)) < 0)
         return rc;
     if (!json_is_true(json_object_get(root, "tie_word_embeddings")))
         return sx_json_fail(source, "tie_word_embeddings must be true");
@@ -306,7 +323,11 @@ static int find_weights(sx_model *model, char *err, size_t errlen)
                           errlen)) < 0 ||
         (rc = find_tensor(model, &model->nf, "nf", 1, c->hidden_size, 1, err, errlen)) < 0 ||
         (c->read_tokens &&
-         (rc = find_tensor(model, &model->read, "read", 1, c->hidden_size, 1, err, errlen)) < 0))
+         (rc = find_tensor(model, &model->read, "read", 1, c->hidden_size, 1, err, errlen)) < 0) ||
+        (c->word_rows && ((rc = find_tensor(model, &model->words, "words.weight", 2, c->word_rows,
+                                            c->word_dim, err, errlen)) < 0 ||
+                          (rc = find_tensor(model, &model->wp, "wp.weight", 2, c->hidden_size,
+                                            c->word_dim, err, errlen)) < 0)))
         return rc;
     for (uint32_t i = 0; i < c->num_hidden_layers; i++) {
         bool global = next_global < c->n_global && c->global_layers[next_global] == i;

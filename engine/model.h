@@ -24,6 +24,9 @@ typedef struct sx_config { /* of model_type "sparsex"; names as in config.json *
     bool has_null_scores;
     uint32_t late_tokens; /* of a question, for late_interaction.h; 0: the model has none */
     uint32_t read_tokens; /* a question has at most, for reading.h; 0: the model has none */
+    /* Of the table of words (word.h), the part of a token that is its word's; both 0: the model has
+     * none. word_rows is a power of two. */
+    uint32_t word_rows, word_dim;
     uint32_t token_file, token_question, token_answer, token_eos, token_pad;
 } sx_config;
 
@@ -48,6 +51,8 @@ typedef struct sx_model {
     const sx_tensor *emb;     /* [vocab, d] */
     const sx_tensor *nf;      /* [d] */
     const sx_tensor *read;    /* [d]; NULL where read_tokens is 0 */
+    const sx_tensor *words;   /* [word_rows, word_dim]; NULL where word_rows is 0 */
+    const sx_tensor *wp;      /* [d, word_dim]; likewise */
     sx_layer_tensors *layers; /* [num_hidden_layers] */
     char fingerprint[33];     /* hex XXH3-128 over config, weights files, tokenizer */
     char name[64];

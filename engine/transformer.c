@@ -121,8 +121,8 @@ void sx_rope_rows(const sx_transformer *t, float *rope, int pos, int n)
         }
 }
 
-int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, char *err,
-                        size_t errlen)
+int sx_transformer_open(sx_transformer **out, const sx_model *model, const sx_tokenizer *tokenizer,
+                        int isa, char *err, size_t errlen)
 {
     sx_transformer *t = calloc(1, sizeof *t);
     const sx_config *c = &model->config;
@@ -132,6 +132,7 @@ int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, ch
     if (!t)
         return no_memory(err, errlen);
     t->config = *c;
+    t->tokenizer = tokenizer;
     sx_kernels_init(&t->kn, isa);
     t->kn.matmul_threads(1); /* packing */
     t->d = (int)c->hidden_size;
@@ -153,6 +154,11 @@ int sx_transformer_open(sx_transformer **out, const sx_model *model, int isa, ch
     if (!(t->emb = rows_of(&model->emb, &(int){(int)c->vocab_size}, 1, t->d, &rc, err, errlen)) ||
         !(t->nf = vector_of(model->nf, t->d, &rc, err, errlen)) ||
         (model->read && !(t->read = vector_of(model->read, t->d, &rc, err, errlen))))
+        goto out;
+    if (model->words &&
+        (!(t->words = rows_of(&model->words, &(int){(int)c->word_rows}, 1, (int)c->word_dim, &rc,
+                              err, errlen)) ||
+         !(t->wp = matrix_of(&t->kn, &model->wp, &t->d, 1, (int)c->word_dim, &rc, err, errlen))))
         goto out;
     if (!(t->head = t->kn.matrix_new(t->emb, (int)c->vocab_size, t->d))) {
         rc = no_memory(err, errlen);
@@ -187,18 +193,40 @@ void sx_transformer_close(sx_transformer *t)
             free(vectors[i]);
     }
     t->kn.matrix_free(t->head);
+    t->kn.matrix_free(t->wp);
     free(t->layers);
     free(t->emb);
+    free(t->words);
     free(t->nf);
     free(t->read);
     free(t->rope);
     free(t);
 }
 
-void sx_transformer_embed(const sx_transformer *t, float *x, const uint32_t *ids, int n)
+bool sx_transformer_embed(const sx_transformer *t, float *x, float *part, sx_word *word,
+                          const uint32_t *ids, int n)
 {
+    size_t dim = t->config.word_dim;
+
     for (int i = 0; i < n; i++)
         memcpy(x + (size_t)i * t->d, t->emb + (size_t)ids[i] * t->d, sizeof(float) * (size_t)t->d);
+    if (!t->words)
+        return true;
+    for (int i = 0; i < n; i++) {
+        float *sum = part + (size_t)i * dim;
+        uint32_t row[2];
+        size_t n_bytes;
+        const uint8_t *bytes = sx_tokenizer_bytes(t->tokenizer, ids[i], &n_bytes);
+
+        word[i + 1] = sx_word_after(word[i], bytes, n_bytes);
+        if (!sx_word_rows(word[i + 1], t->config.word_rows, row)) {
+            memset(sum, 0, sizeof *sum * dim); /* adds nothing */
+            continue;
+        }
+        for (size_t j = 0; j < dim; j++)
+            sum[j] = t->words[row[0] * dim + j] + t->words[row[1] * dim + j];
+    }
+    return t->kn.matmul(NULL, x, part, t->wp, n, true);
 }
 
 bool sx_transformer_qkv(const sx_transformer *t, int layer, float *h, float *qkv, const float *x,

@@ -99,6 +99,17 @@ static const struct {
     {"\"read_tokens\": 9", "\"read_tokens\": 0", "read_tokens"},
     {"\"read_tokens\": 9", "\"read_tokens\": 513", "read_tokens"},
     {"\"read_tokens\": 9", "\"read_tokens\": null", "read_tokens"},
+    {"\"word_rows\": 16, ", "", "word_rows"},
+    {"\"word_rows\": 16", "\"word_rows\": 0", "word_rows"},
+    {"\"word_rows\": 16", "\"word_rows\": 24", "word_rows"},
+    {"\"word_rows\": 16", "\"word_rows\": 131072", "word_rows"},
+    {"\"word_rows\": 16", "\"word_rows\": null", "word_rows"},
+    {"\"word_rows\": 16", "\"word_rows\": 32", "words.weight"},
+    {"\"word_dim\": 32, ", "", "word_dim"},
+    {"\"word_dim\": 32", "\"word_dim\": 0", "word_dim"},
+    {"\"word_dim\": 32", "\"word_dim\": 4097", "word_dim"},
+    {"\"word_dim\": 32", "\"word_dim\": 32.0", "word_dim"},
+    {"\"word_dim\": 32", "\"word_dim\": 16", "words.weight"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": 1", "rank_weights"},
     {"\"logit_softcap\": 20.0", "\"logit_softcap\": 20.0, \"rank_weights\": [1, 2]",
      "rank_weights"},
@@ -206,6 +217,8 @@ static void test_tensors(void)
         const char *name = tiny_tensors[i].name;
         bool is_scale = strstr(name, ".scale") != NULL;
         bool is_i8 = strcmp(tiny_tensors[i].dtype, "I8") == 0;
+        bool is_u8 = strcmp(tiny_tensors[i].dtype, "U8") == 0;
+        bool is_group = strstr(name, ".group") != NULL;
         char shape[32];
 
         memcpy(tensors, tiny_tensors, sizeof tensors);
@@ -216,20 +229,23 @@ static void test_tensors(void)
         /* an I8 matrix remains, by its own or the other name, without scales */
         if (is_scale || is_i8)
             CHECK_REFUSED("E-ST-SCALE", is_scale ? name : "other");
-        else
-            CHECK_REFUSED("E-MODEL-TENSOR", name);
+        else /* a matrix of bytes without groups is nothing that we calculate with */
+            CHECK_REFUSED("E-MODEL-TENSOR", is_group ? "words.weight is not" : name);
 
         memcpy(tensors, tiny_tensors, sizeof tensors);
-        tensors[i].dtype = is_i8 ? "U8" : strcmp(tensors[i].dtype, "F32") == 0 ? "I32" : "I16";
+        tensors[i].dtype = is_u8                                  ? "BOOL"
+                           : is_i8                                ? "U8"
+                           : strcmp(tensors[i].dtype, "F32") == 0 ? "I32"
+                                                                  : "I16";
         file = tiny_weights(tensors, TINY_TENSORS, &n);
         scratch_write("model.safetensors", file, n);
         free(file);
-        if (is_scale)
-            CHECK_REFUSED("E-ST-SCALE", name);
+        if (is_scale || is_group)
+            CHECK_REFUSED(is_group ? "E-ST-GROUP" : "E-ST-SCALE", name);
         else
             CHECK_REFUSED("E-MODEL-TENSOR", name);
 
-        if (!is_scale && !is_i8) {
+        if (!is_scale && !is_i8 && !is_u8) {
             memcpy(tensors, tiny_tensors, sizeof tensors); /* one dimension of 1 more: same bytes */
             snprintf(shape, sizeof shape, "[1%s%s", strlen(tiny_tensors[i].shape) > 2 ? "," : "",
                      tiny_tensors[i].shape + 1);
@@ -239,7 +255,7 @@ static void test_tensors(void)
             free(file);
             CHECK_REFUSED("E-HPARAM", name);
         }
-        if (!is_i8) { /* all ones: NaN in F32, F16 and BF16 */
+        if (!is_i8 && !is_u8) { /* all ones: NaN in F32, F16 and BF16 */
             size_t at = 0, header;
             file = tiny_weights(tiny_tensors, TINY_TENSORS, &n);
             header = 8 + file[0] + 256u * file[1];
@@ -376,12 +392,18 @@ static void test_names(const char *bundled)
     sx_model_close(b);
     SX_CHECK(a->config.late_tokens == 6 && a->layers[1].lq && !a->layers[0].lq);
     SX_CHECK(a->config.read_tokens == 9 && a->read);
-    text = tiny_replace(tiny_config, "\"late_tokens\": 6, \"read_tokens\": 9, ", "");
+    SX_CHECK(a->config.word_rows == 16 && a->config.word_dim == 32 && a->wp);
+    SX_CHECK(a->words && a->words->dtype == SX_DTYPE_I4 && a->words->n_elements == 16 * 32);
+    text = tiny_replace(tiny_config,
+                        "\"late_tokens\": 6, \"read_tokens\": 9, "
+                        "\"word_rows\": 16, \"word_dim\": 32, ",
+                        "");
     scratch_text("config.json", text);
     free(text);
     SX_CHECK(sx_model_open(&b, scratch, err, sizeof err) == 0);
     SX_CHECK(b->config.late_tokens == 0 && !b->layers[1].lq);
     SX_CHECK(b->config.read_tokens == 0 && !b->read);
+    SX_CHECK(b->config.word_rows == 0 && b->config.word_dim == 0 && !b->words && !b->wp);
     sx_model_close(b);
     sx_model_close(a);
 

@@ -1,5 +1,6 @@
-/* tiny.h: a whole model of a few kilobytes, made by the tests: two layers, the second global, every
- * dtype the engine calculates with, a byte-level vocabulary with two merges. */
+/* tiny.h: a whole model of a few kilobytes, made by the tests: two layers, the second global, a
+ * table of words, every dtype the engine calculates with, a byte-level vocabulary with two merges.
+ */
 #ifndef SX_TINY_H
 #define SX_TINY_H
 
@@ -17,7 +18,8 @@ static const char tiny_config[] =
     " \"sliding_window\": 16, \"global_layers\": [1], \"landmark_dim\": 4, \"segment_tokens\": "
     "64,\n"
     " \"block_tokens\": 8, \"top_k_blocks\": 4, \"rope_theta\": 10000.0, \"rms_norm_eps\": 1e-6,\n"
-    " \"logit_softcap\": 20.0, \"late_tokens\": 6, \"read_tokens\": 9, \"tie_word_embeddings\": "
+    " \"logit_softcap\": 20.0, \"late_tokens\": 6, \"read_tokens\": 9, "
+    "\"word_rows\": 16, \"word_dim\": 32, \"tie_word_embeddings\": "
     "true, "
     "\"eos_token_id\": 4, "
     "\"pad_token_id\": 0,\n"
@@ -53,6 +55,11 @@ static const tiny_tensor tiny_tensors[] = {
     {"layers.1.it", "F32", "[]", 4},
     {"layers.1.lq.weight", "F32", "[8,8]", 256},
     {"read", "F32", "[8]", 32},
+    {"words.weight", "U8", "[16,16]", 256}, /* I4 */
+    {"words.weight.group", "U8", "[16,1]", 16},
+    {"words.weight.scale", "F32", "[16]", 64},
+    {"wp.weight", "I8", "[8,32]", 256},
+    {"wp.weight.scale", "F32", "[8]", 32},
 };
 #define TINY_TENSORS (sizeof tiny_tensors / sizeof tiny_tensors[0])
 
