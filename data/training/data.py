@@ -10,7 +10,7 @@ SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task", "asked")
-SHARE = dict(named=.05, meaning=.36, explain=.03, needle=.03, callers=.05, words=.05, inner=.05, message=.03, absent=.03, task=.12, asked=.20)
+SHARE = dict(named=.04, meaning=.34, explain=.03, needle=.03, callers=.05, words=.05, inner=.05, message=.03, absent=.03, task=.15, asked=.20)
 ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1, asked=.3)
 TO_READ = ("meaning", "asked", "callers", "inner")
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
@@ -274,7 +274,7 @@ class Builder:
                  qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
         p = nseg = nb = misses = 0
         pieces, needles, used = [], [], set()
-        tasks = [list(Qs.task(kind, rng, used, teach=True)) + [[]] for kind in rng.sample(Qs.TASKS + 4 * Qs.HARD, 14)]
+        tasks = [list(Qs.task(kind, rng, used, teach=True)) + [[]] for kind in rng.sample(Qs.TASKS + 4 * Qs.HARD, 18)]
         waiting = [(t, i) for t in tasks for i in range(len(t[0]))]
         rng.shuffle(waiting)
         while p < LC - 200 and nb < NB - 60 and misses < 400:

@@ -5,7 +5,7 @@
 PACKS holds NAME.jsonl.xz as evalpacks.py writes them. Comments of half of the documented definitions are taken out of the context,
 and only those are asked for by their sentence. Ranking: over the blocks that a global layer selected or the landmarks' weighted sum
 puts first, what the program orders by, and beside it the landmarks alone and with the late interaction; a block counts as right when it holds a part of the right definition. Fixed seeds."""
-import argparse, collections, json, math, os, random, re, sqlite3, time
+import argparse, collections, json, math, multiprocessing, os, random, re, sqlite3, time
 import numpy as np
 import torch
 import by_hand as written, controls as C, data as D, docs, questions as Qs, runner, words
@@ -79,6 +79,13 @@ class Repository:
                 break
         self.names = collections.Counter(x["name"] for x in self.defs)
         self.tasks = [t for t in self.tasks if len(t["blocks"]) == len(t["matters"])]
+        at = np.cumsum([0] + [len(tokens) for tokens, _ in self.segments])
+        self.starts, self.total = np.concatenate([np.asarray(b) + a for (_, b), a in zip(self.segments, at)] + [at[-1:]]), int(at[-1])
+        self.levels = list(dict.fromkeys(min(level, self.total) for level in self.levels))
+
+    def upto(self, level):
+        """Number of blocks of the first `level` tokens"""
+        return max(1, int(np.searchsorted(self.starts, level, side="right")) - 1)
 
     def own(self):
         """After all is laid out: who owns a block, and the lexical channel. A definition that begins in a block owns it, else the innermost
@@ -93,9 +100,19 @@ class Repository:
             self.owner[self.defs[i]["blocks"][0]] = i
         self.words = words.Words(self.files, self.gone)
         self.number = {x["key"]: i for i, x in enumerate(self.defs)}
+        self.proposed = {}
+
+    def prepare(self, questions):
+        """What propose() will say of each, found by several processes: of tens of millions of tokens it takes a second each"""
+        global LAID_OUT
+        LAID_OUT = self
+        with multiprocessing.get_context("fork").Pool(min(16, os.cpu_count())) as pool:
+            self.proposed.update(zip(questions, pool.map(_propose, questions, 4)))
 
     def propose(self, question, most=16, each=2):
         """What the lexical channel finds -> [(definition or -1, its blocks, score)], best first"""
+        if question in self.proposed:
+            return self.proposed[question]
         out = []
         for u, score in self.words.find(question, most):
             n, start, end, i = self.words.units[u]
@@ -131,6 +148,13 @@ class Repository:
                 "callers": [("Who calls `%s`?" % k, v, None) for k, v in called]}
 
 
+LAID_OUT = None
+
+
+def _propose(question):
+    return LAID_OUT.propose(question)
+
+
 def rank(seen, i):
     """Blocks of question i, best first: by what orders them, by the landmarks alone, by them and the late interaction, and by the mass
     of the upper layers"""
@@ -158,10 +182,15 @@ def shown_order(r, seen, i, proposed, weight, question):
     return sorted(rank, key=lambda k: -ranked((rank[k], found.get(k, 0.0), 0, extra * (k in named)), weight))
 
 
+def here(rows, upto, n):
+    """The first n questions whose blocks lie in the first `upto`"""
+    return [x for x in rows if max(x[1]) < upto][:n]
+
+
 def retrieve(run, s, rows, upto, n, r=None, size=32):
     """-> counts over the first n questions whose blocks lie in the first `upto`. r: a Repository after own(): then the lexical channel's
     proposals are joined, and the order of definitions that the program shows is counted too."""
-    rows = [x for x in rows if max(x[1]) < upto][:n]
+    rows = here(rows, upto, n)
     c = collections.Counter(n=len(rows))
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
@@ -293,7 +322,8 @@ def main():
     ap.add_argument("--contexts", type=int, default=16, help="how many small contexts")
     ap.add_argument("--no-bm25", action="store_true")
     ap.add_argument("--no-small", action="store_true", help="without the contexts of 4 K and 16 K tokens")
-    ap.add_argument("--no-words", action="store_true", help="landmarks alone: the words of tens of millions of tokens take minutes to count")
+    ap.add_argument("--no-words", action="store_true", help="landmarks alone: the words of tens of millions of tokens take minutes and some 40 GB to count")
+    ap.add_argument("--ranked", help="lengths in M (2^20) tokens at which questions are asked, as 1,30; else at all")
     ap.add_argument("--wait", action="store_true", help="lay the sets out first, then wait for the model's weights: beside a training run")
     a = ap.parse_args()
     tokenizer = os.path.join(a.model, "tokenizer.json")
@@ -315,6 +345,9 @@ def main():
         if not a.no_words:
             r.own()
         rows = r.questions(a.n, 1)
+        ranked_at = [level for level in r.levels if (level > 100000 or level == r.levels[-1]) and (not a.ranked or round(level / 2**20) in map(int, a.ranked.split(",")))]
+        if not a.no_words:
+            r.prepare(list(dict.fromkeys(x[0] for row in rows.values() for level in ranked_at for x in here(row, r.upto(level), a.n))))
         others = [f for k, fs in repositories.items() if k != name for f in fs if not any(f.repo == g.repo for g in files)]
         rng, strange = random.Random(5), []
         while others and len(strange) < a.n:
@@ -329,7 +362,7 @@ def main():
                 c = index.ask(rows[kind], a.n)
                 results["%s bm25 %s" % (name, kind)] = shown(c)
                 log(name, "BM25", kind, json.dumps(shown(c)))
-        sets[name] = (files, r, rows, strange)
+        sets[name] = (files, r, rows, strange, ranked_at)
         log(name, "is laid out: segments", len(r.segments), "definitions", len(r.defs))
     while a.wait and not os.path.exists(os.path.join(a.model, "model.safetensors")):
         time.sleep(0.5)
@@ -347,13 +380,12 @@ def main():
         results["by hand"] = shown(c)
         log("by hand", json.dumps(shown(c)))
         save()
-    for name, (files, r, rows, strange) in sets.items():
+    for name, (files, r, rows, strange, ranked_at) in sets.items():
         t = time.time()
         s = run.encode(r.segments)
         if gpu:
             torch.cuda.synchronize()
         log(name, "files", len(files), "tokens", s.tokens, "blocks", s.blocks, "encoded in %.1f s" % (time.time() - t))
-        starts = s.start.cpu().numpy()
         for level in SMALL if not a.no_small else ():
             sums = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
             for i in range(a.contexts):
@@ -365,14 +397,14 @@ def main():
             results["%s %d" % (name, level)] = {how: {k: shown(c) for k, c in kinds.items()} for how, kinds in sums.items()}
             for how, v in results["%s %d" % (name, level)].items():
                 log(name, level, how, json.dumps(v))
-        for level in dict.fromkeys(min(l, s.tokens) for l in r.levels):
+        for level in r.levels:
             if time.time() - START > a.seconds:
                 log("no time left for", name, level)
                 break
-            upto = max(1, int(np.searchsorted(starts, level, side="right")) - 1)
+            upto = r.upto(level)
             tasks = [t for t in r.tasks if min(t["level"], s.tokens) == level and max(max(b) for b in t["blocks"].values()) < upto]
             out = {}
-            if level > 100000 or level == r.levels[-1]:
+            if level in ranked_at:
                 for kind, q in rows.items():
                     out[kind] = shown(retrieve(run, s, q, upto, a.n, None if a.no_words else r))
                 out["absent"] = shown(absent(run, s, strange, upto))

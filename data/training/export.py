@@ -5,7 +5,7 @@
 LATE: what the late interaction counts beside the landmarks; as it was trained, 1, it says too much (LOG.md, "The fifth checkpoint").
 To be fitted for each checkpoint: one that went on from exported weights began with theirs.
 CHECKPOINT is a folder with the travelling parts (travel.py) or with state.pt. Writes OUT/model.safetensors (int8 rows with float32
-scales, vectors float32), config.json and tokenizer.json. The model card and the parity vectors are written by card.py and parity.py."""
+scales, some 4 bits, vectors float32), config.json and tokenizer.json. The model card and the parity vectors are written by card.py and parity.py."""
 import json, math, os, shutil, struct, sys
 import numpy as np
 import controls as C, travel
@@ -26,7 +26,7 @@ def write_safetensors(path, tensors):
     order, head, at = sorted(tensors, key=lambda k: (-tensors[k].itemsize, k)), {"__metadata__": {"format": "pt"}}, 0
     for k in order:
         t = tensors[k]
-        head[k] = {"dtype": {"int8": "I8", "int32": "I32"}.get(t.dtype.name, "F32"), "shape": list(t.shape), "data_offsets": [at, at + t.nbytes]}
+        head[k] = {"dtype": {"int8": "I8", "uint8": "U8", "int32": "I32"}.get(t.dtype.name, "F32"), "shape": list(t.shape), "data_offsets": [at, at + t.nbytes]}
         at += t.nbytes
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 64)
@@ -37,15 +37,17 @@ def write_safetensors(path, tensors):
     return 8 + len(text) + at
 
 
-def quantized(tensors, late=1.0):
-    """late: see above; it is multiplied into the queries' matrix, in which the score is linear"""
+def quantized(tensors, late=1.0, four=False):
+    """late: see above; it is multiplied into the queries' matrix, in which the score is linear. four: 4 bits for those of travel.is_four()"""
     out = {}
     for name, x in tensors.items():
         if name in ("null", "joint"):            # go into config.json
             continue
         if name.endswith(".it"):                 # training never used more than this; the engine takes it as it is
             x = np.minimum(x, math.log(60))
-        if x.ndim == 2 and x.shape[0] > 1:
+        if four and travel.is_four(name):
+            out[name], out[name + ".group"], out[name + ".scale"] = travel.rows4(x)
+        elif x.ndim == 2 and x.shape[0] > 1:
             out[name], out[name + ".scale"] = travel.rows8(x * late if name.endswith(".lq.weight") else x)
         else:
             out[name] = np.asarray(x, np.float32)
@@ -56,16 +58,16 @@ def config(s, null, joint):
     return {"architectures": ["SparseXForCausalLM"], "model_type": "sparsex", "vocab_size": s["vocab"], "hidden_size": s["d"], "num_hidden_layers": s["layers"],
             "num_attention_heads": s["heads"], "num_key_value_heads": s["kv"], "head_dim": s["hd"], "intermediate_size": s["ff"], "sliding_window": s["window"],
             "global_layers": list(s["glob"]), "landmark_dim": s["didx"], "segment_tokens": 1536, "block_tokens": 64, "top_k_blocks": s["topk"], "rope_theta": s["theta"],
-            "rms_norm_eps": 1.1920929e-07, "logit_softcap": 20.0, "tie_word_embeddings": True, "weight_format": "int8 per row, float32 scales", "torch_dtype": "float32",
+            "rms_norm_eps": 1.1920929e-07, "logit_softcap": 20.0, "tie_word_embeddings": True, "weight_format": "int8 per row, float32 scales" + ("; feed-forward and words 4 bits, a multiplier for 32" if s.get("four") else ""), "torch_dtype": "float32",
             "bos_token_id": None, "eos_token_id": C.EOS, "pad_token_id": C.PAD, "special_tokens": {"file": C.FILE, "question": C.Q, "answer": C.A, "eos": C.EOS},
-            **({"late_tokens": s["late_tokens"]} if s.get("late_weight") else {}),
+            **({"word_rows": s["word_rows"], "word_dim": s["word_dim"]} if s.get("word_rows") else {}), **({"late_tokens": s["late_tokens"]} if s.get("late_weight") else {}),
             **({"read_tokens": s["read_tokens"]} if s.get("read_weight") else {}), "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint]}
 
 
 def main(checkpoint, tokenizer, out, late="1"):
     os.makedirs(out, exist_ok=True)
     tensors, meta = tensors_of(checkpoint)
-    n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors, float(late)))
+    n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors, float(late), meta["settings"].get("four", False)))
     with open(os.path.join(out, "config.json"), "w") as f:
         json.dump(config(meta["settings"], tensors["null"], tensors["joint"]), f, indent=2)
         f.write("\n")

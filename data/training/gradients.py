@@ -9,7 +9,7 @@
 Ends with status 1 where one disagrees. --smoke: a tiny model, which shows on a CPU too that the program works."""
 import argparse, glob, os, random
 import torch
-import data as D, runner, settings
+import data as D, runner, settings, spelled
 from model import Model
 from step import PARTS, Step, tensors, weight
 
@@ -24,9 +24,9 @@ def gradients(step, part):
     return float(parts[part].detach()), {n: p.grad.detach().clone() for n, p in step.model.named_parameters() if p.grad is not None}
 
 
-def start(c, device, source, half):
+def start(c, device, source, half, tokenizer):
     torch.manual_seed(c.seed)
-    model = Model(c, half).to(device)
+    model = Model(c, half, spelled.tables(tokenizer, c.vocab) if c.word_rows else None).to(device)
     if source:
         model.load_state_dict(runner.read_model(source)[0])
     else:                                        # weights of zero would hide what lies behind them
@@ -56,8 +56,8 @@ def main():
         return tensors(D.Builder(files, a.tokenizer, random.Random(7), c).group(c.B))
     bad = 0
     g = group(small)
-    plain = Step(small, start(small, device, a.source, torch.float32), device, False)
-    fast = Step(small, start(small, device, a.source, torch.bfloat16 if gpu else torch.float32), device, gpu)
+    plain = Step(small, start(small, device, a.source, torch.float32, a.tokenizer), device, False)
+    fast = Step(small, start(small, device, a.source, torch.bfloat16 if gpu else torch.float32, a.tokenizer), device, gpu)
     plain.load(g)
     fast.load(g)
     for part in PARTS:
@@ -78,7 +78,7 @@ def main():
         print("small %-6s %8.4f compiled %8.4f  cosine: worst %.3f (%s), median %.4f; %s" % (part, x, y, rows[0][0], rows[0][2], rows[len(rows) // 2][0],
               "agrees" if not worst else "DISAGREES: " + "; ".join("%s %.3f x%.3f" % (r[2], r[0], r[1]) for r in worst[:6])), flush=True)
     del plain, fast
-    model = start(big, device, a.source, torch.bfloat16 if gpu else torch.float32)
+    model = start(big, device, a.source, torch.bfloat16 if gpu else torch.float32, a.tokenizer)
     step = Step(big, model, device, gpu)
     step.load(group(big))
     for part in PARTS:

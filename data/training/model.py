@@ -5,6 +5,7 @@ tile by tile; in the global layers questions attend to the context tokens of the
 in flex_attention, which looks flags up pair by pair and head by head, that took ten times as long as in attend().
 attend_plain() is the same masks on any PyTorch, for checks."""
 import math
+import numpy as np
 import torch, torch.nn as nn, torch.nn.functional as F
 
 try:
@@ -89,10 +90,17 @@ def attend(q, k, v, ok):
 
 
 class Model(nn.Module):
-    def __init__(self, c, half=torch.bfloat16):
+    def __init__(self, c, half=torch.bfloat16, spelled=None):
+        """spelled: spelled.tables() of its tokenizer, where c.word_rows is not 0"""
         super().__init__()
         self.c, self.half = c, half
         self.emb = nn.Embedding(c.vocab, c.d)
+        if c.word_rows:
+            self.words, self.wp = nn.Embedding(c.word_rows, c.word_dim), Lin(c.word_dim, c.d, bias=False)
+            nn.init.normal_(self.words.weight, std=0.02)
+            nn.init.normal_(self.wp.weight, std=c.word_dim ** -0.5)
+            for name, x in zip(("multiply", "add", "capital", "small"), spelled):
+                self.register_buffer("spelled_" + name, torch.from_numpy(np.ascontiguousarray(x)), persistent=False)
         self.layers = nn.ModuleList(Layer(c, i) for i in range(c.layers))
         self.nf = nn.Parameter(torch.ones(c.d))
         self.null = nn.Parameter(torch.full((len(c.glob),), 0.3))      # score of "not in this repository", on the scale of landmark scores
@@ -113,6 +121,32 @@ class Model(nn.Module):
                 nn.init.zeros_(l.ig.weight)
                 nn.init.zeros_(l.ig.bias)
 
+    def spell(self, T):
+        """tokens [B, L] -> hash of the word spelled so far [B, L], 0 where there is none (spelled.py). Every token is a map h -> a h + b;
+        they are composed over 1, 2, 4, ... tokens. Control tokens, with which every segment begins, are 0 h + 0."""
+        capital, small = self.spelled_capital[T], F.pad(self.spelled_small[T], (1, 0))[:, :-1]
+        a, b = torch.where(capital & small, 0, self.spelled_multiply[T]), self.spelled_add[T]
+        n = 1
+        while n < min(T.size(1), 2048):
+            a_before, b_before = F.pad(a, (n, 0))[:, :-n], F.pad(b, (n, 0))[:, :-n]
+            a, b = a * a_before & 0xffffffff, a * b_before + b & 0xffffffff
+            n *= 2
+        return b
+
+    def enter(self, T):
+        """tokens [B, L] -> [B, L, d]: what they enter the layers with"""
+        x = rms(self.emb(T).to(self.half))
+        if not self.c.word_rows:
+            return x
+        h = word = self.spell(T.long())
+        h = h ^ h >> 16
+        h = h * 0x85ebca6b & 0xffffffff
+        h = h ^ h >> 13
+        h = h * 0xc2b2ae35 & 0xffffffff
+        h = h ^ h >> 16
+        w = self.words(h % self.c.word_rows) + self.words((h >> 16) % self.c.word_rows)
+        return x + self.wp((w * (word != 0)[..., None]).to(x.dtype))
+
     def forward(self, T, pos, seg, blk, ap, dense, local, context):
         """T, pos, seg, blk [B, L]; ap [B, NQ]: where each question's <a> stands behind LC (0 where there is none).
         local, context: block masks, or [B, L, L] and [B, LC, LC] for attend_plain: masks(). -> hidden [B, L, d]; per global layer
@@ -123,7 +157,7 @@ class Model(nn.Module):
         B, L = T.shape
         segment = attend_plain if torch.is_tensor(local) else lambda q, k, v, mask: flex_attention(q, k, v, block_mask=mask, enable_gqa=True)
         mine, there = in_segment(seg[:, LC:], c.window), seg[:, None, :LC] >= 0            # of questions: their own tokens; tokens that are context
-        x = rms(self.emb(T).to(self.half))
+        x = self.enter(T)
         aux, before, far = [], None, []
         for l in self.layers:
             if l.i == c.glob[0]:

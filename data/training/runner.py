@@ -4,14 +4,14 @@ On a GPU in bfloat16 and batches; on a CPU in float32, which is the executable s
 import json, os, re, struct
 import numpy as np
 import torch, torch.nn.functional as F
-import controls as C, settings
+import controls as C, settings, spelled, travel
 from losses import maxsim
 from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 HELD, HELD_BEST = 96, 2
 CANDIDATES, READ, JOINED = 200, 32, 16           # engine/order.h: ordered, of those read alone, of those joined to what <a> sees
 FORK_GAP, MOST_WAYS = 9.0, 8                     # engine/answer.c
-KINDS = {"I8": np.int8, "F32": np.float32, "I32": np.int32}
+KINDS = {"I8": np.int8, "U8": np.uint8, "F32": np.float32, "I32": np.int32}
 
 
 def read_safetensors(path):
@@ -31,7 +31,14 @@ def read_model(folder):
     with open(os.path.join(folder, "config.json")) as f:
         j = json.load(f)
     w, n = read_safetensors(os.path.join(folder, "model.safetensors")), len(j["global_layers"])
-    tensors = {k: torch.from_numpy(x.astype(np.float32) * w[k + ".scale"][:, None] if k + ".scale" in w else x.copy()) for k, x in w.items() if not k.endswith(".scale")}
+    tensors = {}
+    for k, x in w.items():
+        if k + ".group" in w:
+            x = travel.from_rows4(x, w[k + ".group"], w[k + ".scale"])
+        elif k + ".scale" in w:
+            x = x.astype(np.float32) * w[k + ".scale"][:, None]
+        if not k.endswith((".scale", ".group")):
+            tensors[k] = torch.from_numpy(x.copy())
     tensors["null"] = torch.tensor(j.get("null_scores", [0.3] * n))
     tensors["joint"] = torch.tensor(j.get("rank_weights", [0.5] * n))
     return tensors, j
@@ -41,8 +48,8 @@ def open_model(folder, device, half):
     """-> Model, in evaluation mode"""
     tensors, j = read_model(folder)
     c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
-                          ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, read_weight="read_tokens" in j, read_tokens=j.get("read_tokens", 0), late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0))
-    m = Model(c, half)
+                          ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, read_weight="read_tokens" in j, read_tokens=j.get("read_tokens", 0), late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0), word_rows=j.get("word_rows", 0), word_dim=j.get("word_dim", 0))
+    m = Model(c, half, spelled.tables(os.path.join(folder, "tokenizer.json"), c.vocab) if c.word_rows else None)
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
 
@@ -116,7 +123,7 @@ class Runner:
     def pack(self, T, pos, blk, blocks, ok):
         """One packed batch through the layers up to the last global one -> [(k, v, landmarks)]"""
         m, c = self.m, self.c
-        x, out = rms(m.emb(T).to(m.half)), []
+        x, out = m.enter(T), []
         for l in m.layers[:max(c.glob) + 1]:
             h = rms(x) * l.n1.to(x.dtype)
             q, k, v = l.qkv(h, pos)
@@ -206,7 +213,7 @@ class Runner:
                 since[i, :len(b)] = torch.tensor(list(b.values()), dtype=torch.long, device=self.device)
             waits = (torch.arange(Lq, device=self.device)[:, None] < since[:, None]).reshape(n * Lq, -1)
         causal = torch.tril(torch.ones(Lq, Lq, dtype=torch.bool, device=self.device))
-        x, gi, seen, asked, before = rms(m.emb(T).to(m.half)), 0, Seen(), [], None
+        x, gi, seen, asked, before = m.enter(T), 0, Seen(), [], None
         seen.layers, seen.last = [], []
         for l in m.layers:
             before = x if l.i == c.glob[0] else before

@@ -7,16 +7,19 @@ class Settings:
     # shape of the model: what config.json tells the engine
     vocab: int = 16384
     d: int = 384
-    layers: int = 12
+    layers: int = 16
     heads: int = 6
     kv: int = 2
     hd: int = 64
     ff: int = 1024
     window: int = 512
-    glob: tuple = (4, 7, 10)
+    glob: tuple = (5, 9, 13)
     didx: int = 128
     theta: float = 10000.0
     topk: int = 16
+    word_rows: int = 65536      # table of the word spelled so far (spelled.py); 0: none
+    word_dim: int = 96
+    four: bool = True           # the feed-forward's matrices and that table are kept in 4 bits, and trained so
     # shape of a step: B sequences of L tokens, the first LC context; NB block slots and NQ question slots a sequence
     B: int = 8                  # a GPU
     L: int = 32768
@@ -36,7 +39,7 @@ class Settings:
     token_weight: float = 0.15  # the same at tokens of the answers
     token_places: int = 192     # of a sequence, at most so many of them
     mass_weight: float = 0.1    # attention mass on the right blocks at <a>; 0: not trained
-    mass_layers: tuple = (7, 10)
+    mass_layers: tuple = (9, 13)
     mass_questions: int = 64    # a sequence
     late_weight: float = 0.15   # contrastive loss of the late interaction, which orders what was selected; 0: the model has none
     late_questions: int = 64    # a sequence
@@ -53,6 +56,7 @@ class Settings:
     # optimisation
     lr_matrix: float = 0.02     # Muon
     lr_embedding: float = 3e-3  # AdamW
+    lr_words: float = 3e-3
     lr_rest: float = 2e-3
     decay: float = 0.05         # weight decay of the matrices
     warm: int = 120             # steps from the start of training
@@ -78,5 +82,5 @@ def parse(pairs, settings=None):
     return s
 
 
-SMOKE = ["d=64", "layers=4", "heads=2", "kv=1", "hd=32", "ff=128", "glob=(1,3)", "didx=32", "window=128", "mass_layers=(3,)", "B=2", "L=2048", "LC=1536", "NB=128", "NQ=24",
+SMOKE = ["d=64", "layers=4", "heads=2", "kv=1", "hd=32", "ff=128", "glob=(1,3)", "didx=32", "word_rows=1024", "word_dim=32", "window=128", "mass_layers=(3,)", "B=2", "L=2048", "LC=1536", "NB=128", "NQ=24",
          "mass_questions=16", "late_questions=12", "late_blocks=8", "read_questions=8", "read_wrong=4", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]

@@ -19,7 +19,7 @@ import torch
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 import torch.distributed as distributed
-import data as D, runner, settings, tokens, travel
+import data as D, runner, settings, spelled, tokens, travel
 from model import Model
 from step import Step, tensors, total
 
@@ -56,27 +56,65 @@ def newton_schulz(G):
     return (X.transpose(1, 2) if flip else X).to(G.dtype)
 
 
+def four_bits(x):
+    """[n, r, c] -> the values that travel.rows4() keeps of it"""
+    g = x.unflatten(-1, (-1, 32))
+    top = g.abs().amax(-1, keepdim=True)
+    scale = top.amax(-2, keepdim=True).clamp(min=1e-12) / 112
+    unit = (top / (7 * scale) - 1e-3).ceil().clamp(1, 16) * scale
+    return ((g / unit).round().clamp(-7, 7) * unit).flatten(-2)
+
+
 class Optimizers:
-    """Muon on the matrices, same shapes together; AdamW on the rest"""
+    """Muon on the matrices, same shapes together; AdamW on the rest. Of matrices in 4 bits the model holds what 4 bits keep, and here is what
+    they are rounded from: gradients of the one move the other (straight-through, Bengio et al. 2013)."""
 
     def __init__(self, model, c, compiled):
-        self.c = c
+        self.c, self.model = c, model
+        self.full = {n: torch.nn.Parameter(p.detach().clone()) for n, p in model.named_parameters() if c.four and travel.is_four(n)}
         shapes = {}
         for name, p in model.named_parameters():
-            if p.ndim == 2 and p.size(0) > 1 and name != "emb.weight":
+            if p.ndim == 2 and p.size(0) > 1 and name not in ("emb.weight", "words.weight"):
                 shapes.setdefault(tuple(p.shape), []).append((name, p))
         self.groups = [(names_and_params, torch.zeros(len(names_and_params), *shape, device=names_and_params[0][1].device)) for shape, names_and_params in shapes.items()]
         matrices = {id(p) for g, _ in self.groups for _, p in g}
-        rest = [p for p in model.parameters() if id(p) not in matrices]
-        self.rest = rest
-        fused = {"fused": True} if rest[0].is_cuda else {}
-        self.adam = torch.optim.AdamW([dict(params=[model.emb.weight], lr=c.lr_embedding), dict(params=[p for p in rest if p is not model.emb.weight], lr=c.lr_rest)],
+        rest = {n: self.full.get(n, p) for n, p in model.named_parameters() if id(p) not in matrices}
+        self.rest = list(rest.values())
+        fused = {"fused": True} if self.rest[0].is_cuda else {}
+        rates = {"emb.weight": c.lr_embedding, "words.weight": c.lr_words}
+        self.adam = torch.optim.AdamW([dict(params=[p], lr=rates[n]) for n, p in rest.items() if n in rates] + [dict(params=[p for n, p in rest.items() if n not in rates], lr=c.lr_rest)],
                                       betas=(0.9, 0.95), weight_decay=0.0, **fused)
         self.base = [g["lr"] for g in self.adam.param_groups]
-        self.ns = torch.compile(newton_schulz, dynamic=False) if compiled else newton_schulz
+        wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
+        self.ns, self.four_bits = wrap(newton_schulz), wrap(four_bits)
+
+    def values(self):
+        """{name: what a checkpoint keeps}"""
+        return {n: self.full.get(n, p).data for n, p in self.model.named_parameters()}
+
+    @torch.no_grad()
+    def loaded(self):
+        """The model's parameters were set from outside"""
+        for n, p in self.model.named_parameters():
+            if n in self.full:
+                self.full[n].copy_(p)
+        self.round()
+
+    @torch.no_grad()
+    def round(self):
+        """values() -> the model's parameters"""
+        alike = {}
+        for n, p in self.model.named_parameters():
+            if n in self.full:
+                alike.setdefault(tuple(p.shape), []).append((p, self.full[n]))
+        for pairs in alike.values():
+            for (p, _), x in zip(pairs, self.four_bits(torch.stack([x.data for _, x in pairs]))):
+                p.copy_(x)
 
     @torch.no_grad()
     def step(self, lr):
+        if "words.weight" in self.full:
+            self.full["words.weight"].grad = self.model.words.weight.grad
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
         for g, b in zip(self.adam.param_groups, self.base):
             g["lr"] = b * lr
@@ -86,9 +124,10 @@ class Optimizers:
             m.lerp_(G, 0.05)
             U = self.ns(G.lerp(m, 0.95))
             rate = self.c.lr_matrix * lr * max(1, G.size(1) / G.size(2)) ** 0.5
-            ps = [p for _, p in named]
+            ps = [self.full.get(n, p).data for n, p in named]
             torch._foreach_mul_(ps, 1 - self.c.lr_matrix * lr * self.c.decay)
             torch._foreach_add_(ps, list(U.unbind(0)), alpha=-rate)
+        self.round()
 
     def momentum(self):
         return {name: m[i] for named, m in self.groups for i, (name, _) in enumerate(named)}
@@ -149,29 +188,30 @@ def read_checkpoint(folder, model, optimizers):
             m.copy_(kept)
         random.setstate(s["random"])
         torch.set_rng_state(s["torch"])
+        optimizers.loaded()
         return True
+    mine, momentum = optimizers.momentum(), {}
     if is_model(folder):
         tensors = runner.read_model(folder)[0]
-        new = model.state_dict().keys() - tensors.keys()          # what the model of the folder did not have yet begins as it was drawn
-        log("from a model without:", sorted(new) or "nothing")
-        model.load_state_dict({**model.state_dict(), **tensors})
-        return False
-    mine = optimizers.momentum()
-    tensors, momentum, _ = travel.load(folder, {n: tuple(m.shape) for n, m in mine.items()})
-    model.load_state_dict({n: torch.from_numpy(np.array(x)) for n, x in tensors.items()})
+    else:
+        tensors, momentum, _ = travel.load(folder, {n: tuple(m.shape) for n, m in mine.items()})
+        tensors = {n: torch.from_numpy(np.array(x)) for n, x in tensors.items()}
+    new = model.state_dict().keys() - tensors.keys()              # what the other model did not have yet begins as it was drawn
+    model.load_state_dict({**model.state_dict(), **tensors})
+    optimizers.loaded()
     with torch.no_grad():
         for n, m in momentum.items():
             mine[n].copy_(torch.from_numpy(m))
-    log("travelled:", len(tensors), "tensors,", len(momentum), "with momentum")
+    log("travelled:", len(tensors), "tensors,", len(momentum), "with momentum; not there:", sorted(new) or "nothing")
     return False
 
 
 def write_checkpoint(out, travelling, model, optimizers, state, c):
-    torch.save({"model": model.state_dict(), "adam": optimizers.adam.state_dict(), "muon": [m for _, m in optimizers.groups], "state": state,
+    torch.save({"model": optimizers.values(), "adam": optimizers.adam.state_dict(), "muon": [m for _, m in optimizers.groups], "state": state,
                 "random": random.getstate(), "torch": torch.get_rng_state(), "settings": vars(c)}, os.path.join(out, "state.pt"))
     if travelling:
         meta = {"state": state, "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in vars(c).items()}}
-        travel.save(travelling, {n: p.detach().float().cpu().numpy() for n, p in model.state_dict().items()}, {n: m.float().cpu().numpy() for n, m in optimizers.momentum().items()}, meta)
+        travel.save(travelling, {n: p.detach().float().cpu().numpy() for n, p in optimizers.values().items()}, {n: m.float().cpu().numpy() for n, m in optimizers.momentum().items()}, meta)
 
 
 def main():
@@ -235,7 +275,7 @@ def main():
     torch.manual_seed(c.seed)
     random.seed(c.seed + state["slice"])
     torch.set_float32_matmul_precision("high")
-    model = Model(c, torch.bfloat16 if gpu else torch.float32).to(device)
+    model = Model(c, torch.bfloat16 if gpu else torch.float32, spelled.tables(tokenizer, c.vocab) if c.word_rows else None).to(device)
     optimizers = Optimizers(model, c, gpu)
     complete = True
     if a.source:
@@ -297,8 +337,9 @@ def main():
             log("compiled; steps begin")
         if state["step"] % c.log_every == 0 or local_step < 4:
             if world > 1:                         # rounding must not let the copies drift apart
-                for p in model.parameters():
-                    distributed.broadcast(p.data, 0)
+                for p in optimizers.values().values():
+                    distributed.broadcast(p, 0)
+                optimizers.round()
             row = dict(step=state["step"], tokens=state["tokens"], lr=round(lr, 4), **{k: round(float(v), 3) for k, v in parts.items() if k not in ("lm", "mass", "null")}, nothing=round(float(parts["null"]), 3), **step.watched(seen))
             row.update(per_s=round((state["tokens"] - tokens0) / max(1e-9, time.time() - START - began)) if began else 0, waiting=queue.qsize(), gib=round(torch.cuda.max_memory_allocated() / 2**30, 1) if gpu else 0)
             if first:

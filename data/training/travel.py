@@ -20,6 +20,31 @@ def rows8(x):
     return np.clip(np.rint(x / scale[:, None]), -127, 127).astype(np.int8), scale
 
 
+def rows4(x):
+    """[r, c] float, c a multiple of 32 -> two values a byte (-7 .. 7, 8 added; the first in the low half), a multiplier 1 .. 16 for every
+    32 columns (less 1, two a byte), float32 scale a row. Value times multiplier fits int8: unpacked, it is a matrix of rows8()"""
+    r, c = x.shape
+    groups = np.asarray(x, np.float32).reshape(r, c // 32, 32)
+    scale = np.maximum(np.abs(groups).max((1, 2)), np.float32(1e-12)) / np.float32(112)
+    m = np.clip(np.ceil(np.abs(groups).max(2) / (7 * scale[:, None]) - np.float32(1e-3)), 1, 16)
+    q = np.clip(np.rint(groups / (m * scale[:, None])[..., None]), -7, 7).astype(np.int8).reshape(r, c) + 8
+    m = np.pad(m.astype(np.uint8) - 1, ((0, 0), (0, c // 32 % 2)))
+    q = q.astype(np.uint8)
+    return q[:, 0::2] | q[:, 1::2] << 4, m[:, 0::2] | m[:, 1::2] << 4, scale.astype(np.float32)
+
+
+def from_rows4(packed, group, scale):
+    two = (lambda a: np.stack([a & 15, a >> 4], 2).reshape(len(a), -1))
+    q = two(packed).astype(np.int8) - 8
+    m = two(group)[:, :q.shape[1] // 32].astype(np.int8) + 1
+    return (q.reshape(len(q), -1, 32) * m[..., None]).reshape(q.shape).astype(np.float32) * scale[:, None]
+
+
+def is_four(name):
+    """Is this matrix kept in 4 bits, where the settings say so?"""
+    return name == "words.weight" or name.endswith((".w1.weight", ".w2.weight"))
+
+
 def nibbles(x):
     """any shape -> two values a byte, float16 scale for 64 values"""
     flat = x.astype(np.float32).ravel()

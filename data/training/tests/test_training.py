@@ -245,6 +245,73 @@ class Travel(unittest.TestCase):
                 self.travel.load(d, {})
 
 
+    def test_four_bits(self):
+        x = np.random.default_rng(2).normal(size=(40, 96)).astype(np.float32) * np.linspace(0.01, 3, 40, dtype=np.float32)[:, None]
+        x[3], x[4, 32:64] = 0, 0
+        packed, group, scale = self.travel.rows4(x)
+        self.assertEqual((packed.shape, group.shape, scale.shape, packed.dtype, group.dtype), ((40, 48), (40, 2), (40,), np.uint8, np.uint8))
+        y = self.travel.from_rows4(packed, group, scale)
+        self.assertLess(np.sqrt(((y - x) ** 2).mean() / (x**2).mean()), 0.12)
+        self.assertFalse(y[3].any() or y[4, 32:64].any())
+        steps = y[5] / scale[5]                            # whole numbers that fit int8
+        self.assertLess(np.abs(steps - np.rint(steps)).max(), 1e-3)
+        self.assertLessEqual(np.abs(steps).max(), 112.001)
+        byte = (lambda a, i, j: int(a[i, j // 2]) >> 4 * (j % 2) & 15)
+        self.assertAlmostEqual(float(y[7, 70]), float(scale[7]) * (byte(group, 7, 2) + 1) * (byte(packed, 7, 70) - 8), places=6)
+
+
+@unittest.skipUnless(np, "numpy is not installed")
+class Spelled(unittest.TestCase):
+    # tests/engine has these too
+    SAME = (("evict", " Evict", "EVICT", "pool_evict", "poolEvict", "x86 evict"), ("caf\u00e9", "Caf\u00e9"), ("httpserver", "HTTPServer"))
+    HASHES = (("evict", 1340458494), ("a", 98), ("evict_", 0), ("evict9", 0), ("", 0))
+
+    def test_words(self):
+        import spelled
+        for row in self.SAME:
+            self.assertEqual(len({spelled.spell(w.encode()) for w in row}), 1, row)
+        for word, h in self.HASHES:
+            self.assertEqual(spelled.spell(word.encode()), h, word)
+        self.assertEqual(spelled.rows(1340458494, 65536), (46632, 32109))
+        self.assertNotEqual(spelled.spell(b"evict"), spelled.spell(b"evic"))
+
+    def test_however_it_is_cut(self):
+        import spelled
+        text = "HTTPServer evictionPool_populate caf\u00e9 x86_64 parseJSONNow \u00c5ngstr\u00f6m".encode()
+        for cut in range(1, len(text)):
+            h = spelled.spell(text[:cut])
+            self.assertEqual(spelled.spell(text[cut:], h, text[cut - 1]), spelled.spell(text), cut)
+
+    def test_tables_agree_with_bytes(self):
+        import spelled, tokens
+        folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "model")
+        multiply, add, capital, small = spelled.tables(os.path.join(folder, "tokenizer.json"), 16384)
+        with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as f:
+            vocabulary = json.load(f)["model"]["vocab"]
+        back, rng = {letter: b for b, letter in tokens.byte_letters().items()}, random.Random(3)
+        texts = {i: bytes(back[c] for c in w) for w, i in vocabulary.items() if i >= len(controls.SPELLINGS)}
+        h = walked = before = 0
+        after_small = False
+        for i in rng.choices(sorted(texts), k=5000):
+            h = ((0 if capital[i] and after_small else int(multiply[i])) * h + int(add[i])) & spelled.MASK
+            walked, before, after_small = spelled.spell(texts[i], walked, before), texts[i][-1], bool(small[i])
+            self.assertEqual(h, walked, texts[i])
+
+
+@unittest.skipUnless(np, "numpy is not installed")
+class Grown(unittest.TestCase):
+    def test_places(self):
+        import grow
+        tensors = {"emb.weight": np.ones((2, 2))}
+        for i in range(3):
+            tensors.update({"layers.%d.%s" % (i, n): np.full((2, 2), i + 1.0) for n in ("wq.weight", "wo.weight", "w2.weight")})
+        out, place = grow.grown(tensors, 3, [0, 2])
+        self.assertEqual(place, {0: 0, 1: 2, 2: 3})
+        self.assertEqual({n: float(out["layers.%d.wq.weight" % n][0, 0]) for n in range(5)}, {0: 1, 1: 1, 2: 2, 3: 3, 4: 3})
+        self.assertEqual([float(out["layers.%d.wo.weight" % n][0, 0]) for n in range(5)], [1, 0, 2, 3, 0])
+        self.assertEqual(len(out), 1 + 5 * 3)
+
+
 @unittest.skipUnless(np, "numpy is not installed")
 class Blocks(unittest.TestCase):
     def test_cuts(self):
