@@ -20,7 +20,7 @@ def main(model, results, out):
     figures = figures.get("figures", figures)
     with open(os.path.join(model, "training.json")) as f:
         meta = json.load(f)
-    state, tensors = meta["state"], runner.read_safetensors(os.path.join(model, "model.safetensors"))
+    state, tensors = meta["state"], runner.read_model(model)[0]
     licences = collections.defaultdict(list)
     apart = shards.development()
     for package, licence, _, _ in collect.packages():
@@ -30,7 +30,7 @@ def main(model, results, out):
     with open(out, "w", encoding="utf-8") as f:
         f.write("# The bundled model of Sparse-X\n\nA decoder-only transformer that reads a repository as one context of blocks and finds the blocks a question is about.\n\n")
         f.write("| what | figure |\n|---|---|\n")
-        for name, value in (("parameters", "%.1f M" % (sum(x.size for name, x in tensors.items() if not name.endswith(".scale")) / 1e6)), ("layers, width, global layers", "%d, %d, %s" % (c["num_hidden_layers"], c["hidden_size"], c["global_layers"])),
+        for name, value in (("parameters", "%.1f M" % (sum(x.numel() for x in tensors.values()) / 1e6)), ("layers, width, global layers", "%d, %d, %s" % (c["num_hidden_layers"], c["hidden_size"], c["global_layers"])),
                             ("weights", "%.1f MB, %s" % (size / 1e6, c["weight_format"])), ("steps", state["step"]), ("tokens seen", "%.0f M" % (state["tokens"] / 1e6)),
                             ("GPU minutes, loading and compiling included", "%.1f in %d slices" % (state["seconds"] / 60, state["slice"]))):
             f.write("| %s | %s |\n" % (name, value))
