@@ -13,6 +13,7 @@ from rank import LEAST_RANK
 
 EACH = 80                                # questions of a kind and package
 FACTORS = (0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1, 1.2, 1.4)
+SCALES = (0.3, 0.4, 0.5, 0.6, 0.8, 1)   # of the whole score, as rank.py has them: order matters, not how sure it is
 
 
 def questions(files, r):
@@ -52,7 +53,7 @@ def candidates(run, r, s, rows, size=32):
 
 def tried(rows, factor):
     """-> mean -log likelihood of the right definition; {kind: [first, five, sixteen in per cent]}"""
-    loss, n, places = 0.0, 0, collections.defaultdict(list)
+    losses, n, places = np.zeros(len(SCALES)), 0, collections.defaultdict(list)
     for kind, row in rows:
         blocks = [[l + factor * a + b for l, a, b in x] for _, _, x in row]
         top = max(max(b) for b in blocks)
@@ -62,9 +63,9 @@ def tried(rows, factor):
         places[kind].append((score > score[right].max()).sum() if right.any() else 999)
         if right.any():
             score = score - score.max()
-            loss -= math.log(np.exp(score[right]).sum() / np.exp(score).sum())
+            losses -= [math.log(np.exp(s * score[right]).sum() / np.exp(s * score).sum()) for s in SCALES]
             n += 1
-    return loss / max(1, n), {k: [round(100 * np.mean([p < m for p in v]), 1) for m in (1, 5, 16)] for k, v in places.items()}
+    return losses.min() / max(1, n), {k: [round(100 * np.mean([p < m for p in v]), 1) for m in (1, 5, 16)] for k, v in places.items()}
 
 
 def main(folder, dev, out=None, wait=False):
