@@ -131,12 +131,19 @@ static size_t lower_bound(const sx_rank_definition *definitions, size_t n, uint3
     return low;
 }
 
+/* Where a definition ends, or what comes after it begins. */
+static uint32_t end_in(const sx_rank_definition *d, uint32_t next)
+{
+    return d->end_byte < next ? d->end_byte : next;
+}
+
 /* The definition that owns a block, or -1. */
 static int32_t block_owner(const sx_rank_block *block, const sx_rank_definition *definitions,
                            size_t n, const char *question)
 {
     size_t first = lower_bound(definitions, n, block->file, block->start_byte);
-    int32_t owner = -1;
+    int32_t owner = -1, around = -1;
+    uint32_t before, behind;
 
     for (size_t i = first;
          i < n && definitions[i].file == block->file && definitions[i].boundary < block->end_byte;
@@ -146,13 +153,17 @@ static int32_t block_owner(const sx_rank_block *block, const sx_rank_definition 
         if (owner < 0)
             owner = (int32_t)i;
     }
-    if (owner >= 0 && definitions[owner].boundary == block->start_byte)
-        return owner;
     /* The nearest definition before the block that still reaches into it is the innermost. */
     for (size_t i = first; i-- > 0 && definitions[i].file == block->file;)
-        if (definitions[i].end_byte > block->start_byte)
-            return (int32_t)i;
-    return owner;
+        if (definitions[i].end_byte > block->start_byte) {
+            around = (int32_t)i;
+            break;
+        }
+    if (owner < 0 || around < 0)
+        return owner < 0 ? around : owner;
+    before = end_in(&definitions[around], definitions[owner].boundary) - block->start_byte;
+    behind = end_in(&definitions[owner], block->end_byte) - definitions[owner].boundary;
+    return before > behind ? around : owner;
 }
 
 static int by_identity(const void *pa, const void *pb)

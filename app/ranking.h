@@ -8,11 +8,12 @@
  * the answer); and what the lexical channel found, with a score from 0 to 1.
  *
  * 1. Every block gets one owner among the definitions of its file. Candidates are the definitions
- *    that begin inside the block (a doc comment in front counts as the beginning) and, unless one
- *    of those begins exactly where the block does, the innermost one around the block's start.
- *    A candidate that the question names wins, then the one that begins first, outer before inner.
- *    (Blocks begin at definitions, so this is nearly always the definition that starts there; small
- *    neighbours such as one-line macros share a block, and then the name decides.)
+ *    that begin inside the block (a doc comment in front counts as the beginning) and the innermost
+ *    one around the block's start. A candidate that begins inside and that the question names wins.
+ *    Else it is the first that begins inside or the one around the start, whichever has more of
+ *    the block before the other begins. (Blocks begin at definitions, but a definition that begins
+ *    less than eight tokens behind a block's start shares it with the tail in front: one block in
+ *    eight. Small neighbours such as one-line macros share a block, and then the name decides.)
  * 2. A block without a candidate is a span of its own bytes.
  * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses,
  *    its words the score of the find that is this definition (of a span without one: touches it).

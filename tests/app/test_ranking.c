@@ -48,6 +48,22 @@ static void test_owners(void)
     SX_CHECK(rank(s, NULL, 0, "") == 0);
 }
 
+/* A block that begins with the tail of what is in front belongs to whoever has more of it. */
+static void test_shared(void)
+{
+    sx_rank_span s[8];
+    const sx_rank_block mostly_pop = {0, 296, 380, 1, 0, false};
+    const sx_rank_block mostly_push = {0, 210, 310, 1, 0, false};
+    const sx_rank_block first_method = {0, 190, 260, 1, 0, false}; /* of the class and of push */
+    const sx_rank_block nothing_in_front = {0, 450, 540, 1, 0, false};
+
+    SX_CHECK(rank(s, &mostly_pop, 1, "") == 1 && s[0].definition == 2);
+    SX_CHECK(rank(s, &mostly_push, 1, "") == 1 && s[0].definition == 1);
+    SX_CHECK(rank(s, &mostly_push, 1, "`pop`") == 1 && s[0].definition == 2);
+    SX_CHECK(rank(s, &first_method, 1, "") == 1 && s[0].definition == 1);
+    SX_CHECK(rank(s, &nothing_in_front, 1, "") == 1 && s[0].definition == 3);
+}
+
 static void test_merging(void)
 {
     sx_rank_span s[8];
@@ -170,6 +186,7 @@ static void test_names(void)
 int main(void)
 {
     test_owners();
+    test_shared();
     test_merging();
     test_order();
     test_words();
