@@ -408,7 +408,7 @@ static void test_names(const char *bundled)
     sx_model_close(a);
 
     SX_CHECK(sx_model_open(&a, bundled, err, sizeof err) == 0);
-    SX_CHECK(a && holds(a) && a->config.num_hidden_layers == 12 && a->config.n_global == 3);
+    SX_CHECK(a && holds(a) && a->config.num_hidden_layers == 16 && a->config.n_global == 3);
     sx_model_close(a);
     sx_model_close(NULL);
 }
