@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import asked, controls as C, docs, questions as Qs, shards
 from tokens import Tokenizer
-from units import DOC0, DOC1, END, HEAD, KIND, NAME0, NAME1, PARENT, START, line_start
+from units import DOC0, DOC1, END, HEAD, KIND, NAME0, NAME1, PARENT, START, line_start, whole_lines
 
 SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
@@ -174,7 +174,7 @@ def comment_ranges(f, s, e, rng, share, part=0.0):
     low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
     for i, d in enumerate(f.defs):
         if d[DOC1] > d[DOC0] and low <= d[DOC0] and d[DOC1] <= high and low <= d[START] < high and rng.random() < share:
-            a, b = (line_start(f.data, d[DOC0]), line_start(f.data, d[START])) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1])
+            a, b = (line_start(f.data, d[DOC0]), line_start(f.data, d[START])) if d[DOC1] <= d[START] else whole_lines(f.data, d[DOC0], d[DOC1])
             if b <= d[DOC0] or (d[DOC1] <= d[START] and f.data[d[DOC1]:b].strip() and b - d[DOC1] > 200):
                 b = d[DOC1]
             sentence = None
@@ -182,7 +182,7 @@ def comment_ranges(f, s, e, rng, share, part=0.0):
                 some = docs.first_sentence(f.data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), f.name(d))
                 if some:
                     a, b, sentence = d[DOC0] + some[0], d[DOC0] + some[1], some[2]
-            a, b = f.token(a), f.token(b)
+            a, b = f.token(a), f.token(b - 1) + 1 if sentence is None else f.token(b)      # """ and the end of its line are one token
             if s <= a < b <= e:
                 ranges.append((a, b))
                 gone[i] = sentence

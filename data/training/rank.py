@@ -11,7 +11,7 @@ Standard library only."""
 import collections, json, math, os, random, re, subprocess, sys
 import ask_by_hand, asked as people, docs, questions as Qs, shards
 from collect import TEST
-from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start
+from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start, whole_lines
 
 KINDS = ("named", "meaning", "asked", "words", "people")
 EACH = 120                       # questions of a kind and package
@@ -52,7 +52,7 @@ def prepare(records, rng):
             rows["all"].append((r["path"], name, d[KIND]))
             if d[DOC1] <= d[DOC0] or rng.random() < 0.5 or name in mine:
                 continue
-            cuts.append((line_start(data, d[DOC0]), max(d[DOC1], line_start(data, d[START]))) if d[DOC1] <= d[START] else (d[DOC0], d[DOC1]))
+            cuts.append((line_start(data, d[DOC0]), max(d[DOC1], line_start(data, d[START]))) if d[DOC1] <= d[START] else whole_lines(data, d[DOC0], d[DOC1]))
             told = docs.sentences(data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), name, 1)
             if told and len(told[0]) >= 16 and name.lower() not in told[0].lower():
                 rows["told"].append((told[0], r["path"], name, d[KIND]))

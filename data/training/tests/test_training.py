@@ -321,6 +321,20 @@ class Blocks(unittest.TestCase):
         self.assertEqual(data.cut_blocks(200, [70, 74, 150]), [0, 64, 74, 138, 150])
         self.assertEqual(data.cut_blocks(100, []), [0, 64])
 
+    def test_nothing_is_left_of_a_docstring(self):
+        """Its closing quotes and the end of their line are one token: left there, they would tell which functions lost theirs"""
+        import data
+
+        class File(data.File):
+            def __init__(self, pieces, defs):
+                self.data, self.defs, self.ends = b"".join(pieces), defs, np.cumsum([len(p) for p in pieces])
+        pieces = [b"def", b" f", b"():\n", b"   ", b' """', b"Adds", b" one", b".", b'"""\n', b"   ", b" return", b" 1", b"\n"]
+        text = b"".join(pieces)
+        doc = text.index(b'"""'), text.rindex(b'"""') + 3
+        f = File(pieces, [(0, len(text) - 1, 4, 5, *doc, 9, "function", -1)])
+        (a, b), = data.comment_ranges(f, 0, len(pieces), random.Random(1), 1.0)[0]
+        self.assertEqual(b"".join(pieces[:a] + pieces[b:]), b"def f():\n    return 1\n")
+
     def test_boundaries(self):
         import data
         text = b"/* Says so. */\nint f(void)\n{\n}\n#define ONE 1\n"
