@@ -16,8 +16,8 @@ def main(model, results, out):
     with open(os.path.join(model, "config.json")) as f:
         c = json.load(f)
     with open(results) as f:
-        figures = json.load(f)
-    figures = figures.get("figures", figures)
+        results = json.load(f)
+    figures, about = results.get("figures", results), results.get("about", "")
     with open(os.path.join(model, "training.json")) as f:
         meta = json.load(f)
     state, tensors = meta["state"], runner.read_model(model)[0]
@@ -34,7 +34,7 @@ def main(model, results, out):
                             ("weights", "%.1f MB, %s" % (size / 1e6, c["weight_format"])), ("steps", state["step"]), ("tokens seen", "%.0f M" % (state["tokens"] / 1e6)),
                             ("GPU minutes, loading and compiling included", "%.1f in %d slices" % (state["seconds"] / 60, state["slice"]))):
             f.write("| %s | %s |\n" % (name, value))
-        f.write("\n## Settings of the last slice\n\n`%s`\n\n## Figures on held-out repositories\n\nPer cent, 95 %% intervals in brackets. Ranks are of blocks, by what orders them (first, five, sixteen) and by the landmarks alone; \"shown\": of definitions, words and names counted in. Of synthetic tasks the whole answer is exact.\n\n| set, tokens | question | figures |\n|---|---|---|\n" % json.dumps(meta["settings"]))
+        f.write("\n## Settings of the last slice\n\n`%s`\n\n## Figures on held-out repositories\n\nPer cent, 95 %% intervals in brackets. Ranks are of blocks, by what orders them (first, five, sixteen) and by the landmarks alone; \"shown\": of definitions, words and names counted in. Of synthetic tasks the whole answer is exact. %s\n\n| set, tokens | question | figures |\n|---|---|---|\n" % (json.dumps(meta["settings"]), about))
         for name, row in figures.items():
             for kind, figure in (row.items() if row and isinstance(next(iter(row.values())), dict) else [("", row)]):
                 f.write("| %s | %s | %s |\n" % (name, kind, told(figure)))
