@@ -74,6 +74,10 @@ class File:
         """The token that holds a byte"""
         return int(np.searchsorted(self.ends, byte, side="right"))
 
+    def tokens_of(self, a, b):
+        """The tokens that hold bytes of [a, b): a mark and the end of its line are one, so the last may reach further. -> first, behind the last"""
+        return self.token(a), self.token(b - 1) + 1
+
     def name(self, d):
         return self.data[d[NAME0]:d[NAME1]].decode("utf-8", "replace")
 
@@ -182,7 +186,7 @@ def comment_ranges(f, s, e, rng, share, part=0.0):
                 some = docs.first_sentence(f.data[d[DOC0]:d[DOC1]].decode("utf-8", "replace"), f.name(d))
                 if some:
                     a, b, sentence = d[DOC0] + some[0], d[DOC0] + some[1], some[2]
-            a, b = f.token(a), f.token(b - 1) + 1 if sentence is None else f.token(b)      # """ and the end of its line are one token
+            a, b = f.tokens_of(a, b) if sentence is None else (f.token(a), f.token(b))
             if s <= a < b <= e:
                 ranges.append((a, b))
                 gone[i] = sentence
@@ -252,7 +256,7 @@ class Builder:
                 k = bisect.bisect_right(first, m.start()) - 1
                 if k < 0 or m.start() >= functions[k][1] or m.end() - m.start() > 600 or rng.random() < 0.4:
                     continue
-                a, b = f.token(m.start()), f.token(m.end())
+                a, b = f.tokens_of(m.start(), m.end())
                 if s <= a < b <= e and not any(a < y and x < b for x, y in ranges):
                     told = docs.sentences(m.group(0).decode("utf-8", "replace"), "", 1)
                     if told and len(told[0]) >= 18:

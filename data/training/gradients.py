@@ -9,7 +9,7 @@
 Ends with status 1 where one disagrees. --smoke: a tiny model, which shows on a CPU too that the program works."""
 import argparse, glob, os, random
 import torch
-import data as D, runner, settings, spelled
+import data as D, runner, settings
 from model import Model
 from step import PARTS, Step, tensors, weight
 
@@ -26,7 +26,7 @@ def gradients(step, part):
 
 def start(c, device, source, half, tokenizer):
     torch.manual_seed(c.seed)
-    model = Model(c, half, spelled.tables(tokenizer, c.vocab) if c.word_rows else None).to(device)
+    model = Model(c, half, tokenizer).to(device)
     if source:
         model.load_state_dict(runner.read_model(source)[0])
     else:                                        # weights of zero would hide what lies behind them

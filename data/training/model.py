@@ -7,6 +7,7 @@ attend_plain() is the same masks on any PyTorch, for checks."""
 import math
 import numpy as np
 import torch, torch.nn as nn, torch.nn.functional as F
+import spelled
 
 try:
     from torch.nn.attention.flex_attention import BlockMask, flex_attention
@@ -90,8 +91,8 @@ def attend(q, k, v, ok):
 
 
 class Model(nn.Module):
-    def __init__(self, c, half=torch.bfloat16, spelled=None):
-        """spelled: spelled.tables() of its tokenizer, where c.word_rows is not 0"""
+    def __init__(self, c, half=torch.bfloat16, tokenizer=None):
+        """tokenizer: its tokenizer.json, where c.word_rows is not 0"""
         super().__init__()
         self.c, self.half = c, half
         self.emb = nn.Embedding(c.vocab, c.d)
@@ -99,7 +100,7 @@ class Model(nn.Module):
             self.words, self.wp = nn.Embedding(c.word_rows, c.word_dim), Lin(c.word_dim, c.d, bias=False)
             nn.init.normal_(self.words.weight, std=0.02)
             nn.init.normal_(self.wp.weight, std=c.word_dim ** -0.5)
-            for name, x in zip(("multiply", "add", "capital", "small"), spelled):
+            for name, x in zip(("multiply", "add", "capital", "small"), spelled.tables(tokenizer, c.vocab)):
                 self.register_buffer("spelled_" + name, torch.from_numpy(np.ascontiguousarray(x)), persistent=False)
         self.layers = nn.ModuleList(Layer(c, i) for i in range(c.layers))
         self.nf = nn.Parameter(torch.ones(c.d))
@@ -129,7 +130,7 @@ class Model(nn.Module):
         n = 1
         while n < min(T.size(1), 2048):
             a_before, b_before = F.pad(a, (n, 0))[:, :-n], F.pad(b, (n, 0))[:, :-n]
-            a, b = a * a_before & 0xffffffff, a * b_before + b & 0xffffffff
+            a, b = a * a_before & spelled.MASK, a * b_before + b & spelled.MASK
             n *= 2
         return b
 
@@ -138,13 +139,8 @@ class Model(nn.Module):
         x = rms(self.emb(T).to(self.half))
         if not self.c.word_rows:
             return x
-        h = word = self.spell(T.long())
-        h = h ^ h >> 16
-        h = h * 0x85ebca6b & 0xffffffff
-        h = h ^ h >> 13
-        h = h * 0xc2b2ae35 & 0xffffffff
-        h = h ^ h >> 16
-        w = self.words(h % self.c.word_rows) + self.words((h >> 16) % self.c.word_rows)
+        word = self.spell(T.long())
+        w = sum(self.words(row) for row in spelled.rows(word, self.c.word_rows))
         return x + self.wp((w * (word != 0)[..., None]).to(x.dtype))
 
     def forward(self, T, pos, seg, blk, ap, dense, local, context):

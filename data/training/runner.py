@@ -4,7 +4,7 @@ On a GPU in bfloat16 and batches; on a CPU in float32, which is the executable s
 import json, os, re, struct
 import numpy as np
 import torch, torch.nn.functional as F
-import controls as C, settings, spelled, travel
+import controls as C, settings, travel
 from losses import maxsim
 from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
@@ -49,7 +49,7 @@ def open_model(folder, device, half):
     tensors, j = read_model(folder)
     c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
                           ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, read_weight="read_tokens" in j, read_tokens=j.get("read_tokens", 0), late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0), word_rows=j.get("word_rows", 0), word_dim=j.get("word_dim", 0))
-    m = Model(c, half, spelled.tables(os.path.join(folder, "tokenizer.json"), c.vocab) if c.word_rows else None)
+    m = Model(c, half, os.path.join(folder, "tokenizer.json"))
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
 

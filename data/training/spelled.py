@@ -26,12 +26,12 @@ def spell(text, h=0, before=0):
 
 
 def rows(h, n):
-    """A hash above 0 -> its two rows of n"""
-    h ^= h >> 16
+    """A hash above 0, or a tensor (int64) of them -> its two rows of n"""
+    h = h ^ h >> 16
     h = h * 0x85ebca6b & MASK
-    h ^= h >> 13
+    h = h ^ h >> 13
     h = h * 0xc2b2ae35 & MASK
-    h ^= h >> 16
+    h = h ^ h >> 16
     return h % n, (h >> 16) % n
 
 

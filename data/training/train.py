@@ -19,7 +19,7 @@ import torch
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 import torch.distributed as distributed
-import data as D, runner, settings, spelled, tokens, travel
+import data as D, runner, settings, tokens, travel
 from model import Model
 from step import Step, tensors, total
 
@@ -72,16 +72,15 @@ class Optimizers:
     def __init__(self, model, c, compiled):
         self.c, self.model = c, model
         self.full = {n: torch.nn.Parameter(p.detach().clone()) for n, p in model.named_parameters() if c.four and travel.is_four(n)}
-        shapes = {}
+        rates, shapes = {"emb.weight": c.lr_embedding, "words.weight": c.lr_words}, {}
         for name, p in model.named_parameters():
-            if p.ndim == 2 and p.size(0) > 1 and name not in ("emb.weight", "words.weight"):
+            if p.ndim == 2 and p.size(0) > 1 and name not in rates:
                 shapes.setdefault(tuple(p.shape), []).append((name, p))
         self.groups = [(names_and_params, torch.zeros(len(names_and_params), *shape, device=names_and_params[0][1].device)) for shape, names_and_params in shapes.items()]
         matrices = {id(p) for g, _ in self.groups for _, p in g}
         rest = {n: self.full.get(n, p) for n, p in model.named_parameters() if id(p) not in matrices}
         self.rest = list(rest.values())
         fused = {"fused": True} if self.rest[0].is_cuda else {}
-        rates = {"emb.weight": c.lr_embedding, "words.weight": c.lr_words}
         self.adam = torch.optim.AdamW([dict(params=[p], lr=rates[n]) for n, p in rest.items() if n in rates] + [dict(params=[p for n, p in rest.items() if n not in rates], lr=c.lr_rest)],
                                       betas=(0.9, 0.95), weight_decay=0.0, **fused)
         self.base = [g["lr"] for g in self.adam.param_groups]
@@ -275,7 +274,7 @@ def main():
     torch.manual_seed(c.seed)
     random.seed(c.seed + state["slice"])
     torch.set_float32_matmul_precision("high")
-    model = Model(c, torch.bfloat16 if gpu else torch.float32, spelled.tables(tokenizer, c.vocab) if c.word_rows else None).to(device)
+    model = Model(c, torch.bfloat16 if gpu else torch.float32, tokenizer).to(device)
     optimizers = Optimizers(model, c, gpu)
     complete = True
     if a.source:
