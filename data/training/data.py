@@ -193,16 +193,24 @@ def comment_ranges(f, s, e, rng, share, part=0.0):
     return ranges, gone
 
 
+def blank(c):
+    """A sequence with nothing in it"""
+    L, LC, NB, NQ = c.L, c.LC, c.NB, c.NQ
+    return dict(T=np.zeros(L, np.int32), y=np.zeros(L, np.int32), w=np.zeros(L, np.float32), seg=np.full(L, -1, np.int32), pos=np.zeros(L, np.int32), blk=np.full(L, NB - 1, np.int32),
+                gold=np.full((NQ, GOLD), -1, np.int32), apos=np.full(NQ, -1, np.int32), qof=np.full(L - LC, -1, np.int32), aim=np.full((L - LC, 2), -1, np.int32), qtype=np.zeros(NQ, np.int32),
+                qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
+
+
 class Builder:
     """Makes groups of sequences: c.L tokens a sequence, the first c.LC of them context; c.NB blocks; c.NQ questions at most."""
 
     def __init__(self, files, tokenizer, rng, c):
         """c: settings.Settings"""
-        self.asked, self.often, self.asked_in = asked.of(files) if c.asked else {}, c.asked, {}     # {file: {definition: questions}}
+        self.asked, self.asked_in = asked.of(files) if c.asked else {}, {}     # {file: {definition: questions}}
         self.wanted = sorted(self.asked)
         for i in self.wanted:
             self.asked_in.setdefault(files[i].repo, []).append(i)
-        self.files, self.rng, self.L, self.LC, self.NB, self.NQ, self.strip, self.repository, self.told, self.part, self.read = files, rng, c.L, c.LC, c.NB, c.NQ, c.strip, c.repository, c.told, c.part, c.read_questions * 3 // 4
+        self.files, self.rng, self.c = files, rng, c
         self.tok = Tokenizer(tokenizer)
         self.segments, self.repos, self.first = [], {}, []
         for i, f in enumerate(files):
@@ -218,7 +226,7 @@ class Builder:
         """Yields segment numbers: runs of neighbours of one repository, without repeating, then of others."""
         rng = self.rng
         while True:
-            if rng.random() < self.repository:
+            if rng.random() < self.c.repository:
                 mine = self.repos[rng.choices(self.names, self.weights)[0]]
                 step = 6
                 order = list(range(0, len(mine), step))
@@ -239,14 +247,14 @@ class Builder:
             for _ in range(6):
                 k = next(plain)
                 yield k
-            if self.asked and rng.random() < self.often:
+            if self.asked and rng.random() < self.c.asked:
                 i = rng.choice(self.asked_in.get(self.files[self.segments[k][0]].repo) or self.wanted)
                 yield from range(self.first[i], self.first[i] + len(self.files[i].segments))
 
     def removals(self, f, s, e):
         """-> what is taken out of a segment: token ranges; documented definitions whose comment goes; inner comments that go"""
         rng, inner = self.rng, []
-        ranges, gone = comment_ranges(f, s, e, rng, self.strip, self.part)
+        ranges, gone = comment_ranges(f, s, e, rng, self.c.strip, self.c.part)
         low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
         pattern = INNER["hash" if f.lang in ("python", "ruby", "bash") else "dash" if f.lang == "lua" else "slash"]
         functions = [(d[START], d[END], i) for i, d in enumerate(f.defs) if d[KIND] in ("function", "method") and d[END] > low and d[START] < high]
@@ -266,16 +274,14 @@ class Builder:
 
     def group(self, n):
         """-> a dictionary of arrays, n sequences that belong together"""
-        source, seen, made = self.runs(n * self.LC), set(), []
+        source, seen, made = self.runs(n * self.c.LC), set(), []
         for _ in range(n):
             made.append(self.sequence(source, seen))
         return {k: np.stack([m[k] for m in made]) for k in made[0]}
 
     def sequence(self, source, seen):
-        rng, L, LC, NB, NQ = self.rng, self.L, self.LC, self.NB, self.NQ
-        o = dict(T=np.zeros(L, np.int32), y=np.zeros(L, np.int32), w=np.zeros(L, np.float32), seg=np.full(L, -1, np.int32), pos=np.zeros(L, np.int32), blk=np.full(L, NB - 1, np.int32),
-                 gold=np.full((NQ, GOLD), -1, np.int32), apos=np.full(NQ, -1, np.int32), qof=np.full(L - LC, -1, np.int32), aim=np.full((L - LC, 2), -1, np.int32), qtype=np.zeros(NQ, np.int32),
-                 qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
+        rng, LC, NB = self.rng, self.c.LC, self.c.NB
+        o = blank(self.c)
         p = nseg = nb = misses = 0
         pieces, needles, used = [], [], set()
         tasks = [list(Qs.task(kind, rng, used, teach=True)) + [[]] for kind in rng.sample(Qs.TASKS + 4 * Qs.HARD, 18)]
@@ -403,7 +409,7 @@ class Builder:
         return ids.tolist(), [places[steps[i][1]] if steps[i][1] is not None else [] for i in of]
 
     def questions(self, o, pieces, needles, tasks, nseg):
-        rng, L, LC = self.rng, self.L, self.LC
+        rng, L, LC = self.rng, self.c.L, self.c.LC
         defs, inner, strings, calls, names, people = self.targets(o, pieces)
         repos = {piece.file.repo for piece, *_ in pieces}
         called = [n for n in calls if n in names and len(calls[n]) <= 8 and len(names[n]) <= 2]
@@ -417,8 +423,8 @@ class Builder:
         documented = [x for x in defs if lines_of.get(id(x)) and not x[6]]
         types, shares = list(SHARE), list(SHARE.values())
         rows, room, often = [], L - LC, {}
-        for _ in range(6 * self.NQ):
-            if len(rows) >= self.NQ or not defs:
+        for _ in range(6 * self.c.NQ):
+            if len(rows) >= self.c.NQ or not defs:
                 break
             kind = rng.choices(types, shares)[0]
             question = answer = None
@@ -459,7 +465,7 @@ class Builder:
                 if len(answer) < 4 or len(answer) > 120:
                     continue
             else:
-                open_one = kind == "meaning" and rng.random() < self.told
+                open_one = kind == "meaning" and rng.random() < self.c.told
                 pool = people if kind == "asked" else documented if kind == "explain" or open_one else hidden if kind == "meaning" else defs
                 if not pool:
                     continue
@@ -508,7 +514,7 @@ class Builder:
             room -= len(ids) + len(tail)
             rows.append((kind, ids, tail, gold if len(gold) <= GOLD else sorted(rng.sample(gold, GOLD)), key, aims))
         # the first questions are those that are also read (settings.read_questions): mostly such as are hard to put in order
-        first = [i for i, row in enumerate(rows) if row[0] in TO_READ][:self.read]
+        first = [i for i, row in enumerate(rows) if row[0] in TO_READ][:self.c.read_questions * 3 // 4]
         chosen = set(first)
         rows = [rows[i] for i in first] + [row for i, row in enumerate(rows) if i not in chosen]
         p = LC

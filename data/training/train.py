@@ -10,7 +10,7 @@ Several GPUs: torchrun --standalone --nproc-per-node=N train.py ...; each takes 
 landmarks of all are negatives of all in the steps after.
 --seconds counts from the start of the process: reading, compiling and saving are inside.
 --smoke trains a tiny model for a minute, on a CPU too. --profile says where the time of a step goes."""
-import argparse, fcntl, gc, glob, json, math, os, random, shutil, time
+import argparse, atexit, fcntl, gc, glob, json, math, os, queue as queues, random, shutil, signal, time
 
 START = time.time()
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -29,6 +29,29 @@ def log(*a):
 
 
 FILES = None
+
+
+def make(shards, tokenizer, seeds, c, queue):
+    """A process of its own: reads the corpus, then puts groups of sequences of it into the queue, one worker a seed, for ever"""
+    global FILES
+    os.setpgid(0, 0)                              # its end is its workers' end: end()
+    FILES = D.load(shards, tokenizer, c.workers)
+    log("files", len(FILES), "MB %.1f" % (sum(len(f.data) for f in FILES) / 1e6), "tokens M %.1f" % (sum(len(f.ids) for f in FILES) / 1e6), "definitions", sum(len(f.defs) for f in FILES),
+        "repositories", len({f.repo for f in FILES}))
+    gc.collect()
+    gc.freeze()                                   # the workers share these objects; the collector would copy their pages
+    workers = [get_context("fork").Process(target=work, args=(tokenizer, seed, c, queue)) for seed in seeds]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+
+
+def end(maker):
+    try:
+        os.killpg(maker.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def work(tokenizer, seed, c, queue):
@@ -127,6 +150,14 @@ class Optimizers:
             torch._foreach_mul_(ps, 1 - self.c.lr_matrix * lr * self.c.decay)
             torch._foreach_add_(ps, list(U.unbind(0)), alpha=-rate)
         self.round()
+
+    def forget(self):
+        """All momentum, and the gradients"""
+        self.adam.state.clear()
+        for _, m in self.groups:
+            m.zero_()
+        for p in self.model.parameters():
+            p.grad = None
 
     def momentum(self):
         return {name: m[i] for named, m in self.groups for i, (name, _) in enumerate(named)}
@@ -246,12 +277,6 @@ def main():
         del texts
     if a.tokenizer and first:                     # what a folder holds belongs together
         shutil.copyfile(tokenizer, os.path.join(a.out, "tokenizer.json"))
-    global FILES
-    FILES = D.load(shards[rank::world] or shards, tokenizer, c.workers)      # each process its share: reading everything everywhere takes minutes
-    log("files", len(FILES), "MB %.1f" % (sum(len(f.data) for f in FILES) / 1e6), "tokens M %.1f" % (sum(len(f.ids) for f in FILES) / 1e6), "definitions", sum(len(f.defs) for f in FILES),
-        "repositories", len({f.repo for f in FILES}))
-    gc.collect()
-    gc.freeze()                                   # the workers share these objects; the collector would copy their pages
     state = {"step": 0, "tokens": 0, "seconds": 0.0, "slice": 0}
     context = get_context("fork")
     if a.source:                                  # the slice's number decides the order of the data: known before the workers start
@@ -262,9 +287,10 @@ def main():
         fcntl.fcntl(queue._reader.fileno(), fcntl.F_SETPIPE_SZ, 2**23)
     except OSError:
         fcntl.fcntl(queue._reader.fileno(), fcntl.F_SETPIPE_SZ, 2**20)
-    workers = [context.Process(target=work, args=(tokenizer, c.seed * 1000 + state["slice"] * 100 + i * world + rank, c, queue), daemon=True) for i in range(c.workers)]
-    for w in workers:
-        w.start()
+    # reading takes as long as compiling: side by side. Each process reads its share: reading everything everywhere takes minutes
+    maker = context.Process(target=make, args=(shards[rank::world] or shards, tokenizer, [c.seed * 1000 + state["slice"] * 100 + i * world + rank for i in range(c.workers)], c, queue))
+    maker.start()
+    atexit.register(end, maker)
 
     device = torch.device("cuda", rank % torch.cuda.device_count()) if gpu else torch.device("cpu")
     if gpu:
@@ -276,16 +302,27 @@ def main():
     torch.set_float32_matmul_precision("high")
     model = Model(c, torch.bfloat16 if gpu else torch.float32, tokenizer).to(device)
     optimizers = Optimizers(model, c, gpu)
+    log("parameters M %.2f" % (sum(p.numel() for p in model.parameters()) / 1e6), "settings", json.dumps(vars(c)))
+    step = Step(c, model, device, gpu, world, gather if world > 1 else None)
+    if gpu:                                       # compiles: a step of nothing that changes nothing
+        step.load(tensors({k: np.stack([x] * c.B) for k, x in D.blank(c).items()}, gpu))
+        total(c, step.losses(False, False, False)[0]).backward()
+        optimizers.step(0.0)
+        optimizers.forget()
+        log("compiled")
     complete = True
     if a.source:
         complete = read_checkpoint(a.source, model, optimizers)
         log("from", a.source, json.dumps(state))
-    log("parameters M %.2f" % (sum(p.numel() for p in model.parameters()) / 1e6), "settings", json.dumps(vars(c)))
-    step = Step(c, model, device, gpu, world, gather if world > 1 else None)
     fetcher = ThreadPoolExecutor(1)
 
     def fetch():
-        return tensors(queue.get(), gpu)
+        while True:
+            try:
+                return tensors(queue.get(timeout=5), gpu)
+            except queues.Empty:
+                if not maker.is_alive():
+                    raise SystemExit("train.py: nothing more is read; what went wrong stands above")
     coming, began, tokens0, local_step = fetcher.submit(fetch), None, 0, 0
     marks, spent = [], {}
 
@@ -333,7 +370,7 @@ def main():
             if gpu:
                 torch.cuda.synchronize()
             began, tokens0 = time.time() - START, state["tokens"]
-            log("compiled; steps begin")
+            log("steps begin")
         if state["step"] % c.log_every == 0 or local_step < 4:
             if world > 1:                         # rounding must not let the copies drift apart
                 for p in optimizers.values().values():
@@ -351,8 +388,7 @@ def main():
         n = max(1, local_step - 6)
         log("ms a step:", {k: round(1000 * v / n, 1) for k, v in spent.items()}, "sum", round(1000 * sum(spent.values()) / n, 1))
     state["seconds"] += world * (time.time() - START)
-    for w in workers:
-        w.terminate()
+    end(maker)
     if first:
         write_checkpoint(a.out, a.travel, model, optimizers, state, c)
         log("saved", json.dumps(state))
