@@ -24,9 +24,8 @@ static const sx_context_file *file_named(const sx_session *s, const char *path)
     return NULL;
 }
 
-/* The first blocks of bytes [start, end) of a file; returns how many. */
-static size_t blocks_of(const sx_session *s, const sx_context_file *file, uint32_t start,
-                        uint32_t end, uint32_t *blocks)
+size_t sx_session_blocks(const sx_session *s, const sx_context_file *file, uint32_t start,
+                         uint32_t end, uint32_t *blocks, size_t most)
 {
     size_t n = 0;
 
@@ -34,7 +33,7 @@ static size_t blocks_of(const sx_session *s, const sx_context_file *file, uint32
         const sx_context_piece *piece = &s->pieces[p];
         const uint32_t *bytes = s->block_bytes + piece->first_block;
 
-        for (uint32_t b = 0; b < piece->n_blocks && n < SX_FIND_BLOCKS; b++) {
+        for (uint32_t b = 0; b < piece->n_blocks && n < most; b++) {
             uint32_t block_end = b + 1 < piece->n_blocks ? bytes[b + 1] : piece->byte_end;
 
             if (bytes[b] < end && block_end > start)
@@ -58,7 +57,8 @@ int sx_session_propose(sx_session *s, const char *question, sx_rank_find *finds,
         if (file == NULL || file->blob_id != hits[i].blob_id ||
             (file->aside && aside++ >= most_aside))
             continue;
-        size_t found = blocks_of(s, file, hits[i].start_byte, hits[i].end_byte, blocks + *n_blocks);
+        size_t found = sx_session_blocks(s, file, hits[i].start_byte, hits[i].end_byte,
+                                         blocks + *n_blocks, SX_FIND_BLOCKS);
         if (found == 0)
             continue; /* that part of the file is not encoded yet */
         *n_blocks += found;

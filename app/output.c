@@ -146,16 +146,10 @@ static void put_lines(sx_answer_view *view, uint32_t end)
 static void put_head(sx_answer_view *view, const sx_span *span)
 {
     const sx_quote_source *source = &span->source;
-    bool doc_first = source->doc_start < source->doc_end && source->doc_start < source->start;
     sx_answer_view head = {.terminal = view->terminal, .bytes = source->bytes};
-    uint32_t end = source->signature_end > source->start ? source->signature_end
-                                                         : source->start + 1;
+    uint32_t end;
 
-    head.next = doc_first ? source->doc_start : source->start;
-    while (head.next > 0 && source->bytes[head.next - 1] != '\n')
-        head.next--;
-    while (end < source->n && source->bytes[end] != '\n')
-        end++;
+    sx_quote_head(source, &head.next, &end);
     head.line = line_number(source->bytes, head.next);
     put_lines(&head, end);
 }
@@ -189,14 +183,17 @@ static void put_generated(sx_answer_view *view, const sx_reply *reply)
         return;
     }
     if (view->kind != SX_QUOTE_NONE) {
-        if (reply->n_spans > 0 &&
-            reply->spans[0].named) { /* the source first, whatever was written */
-            put_head(view, &reply->spans[0]);
-            putc('\n', t->file);
+        if (reply->n_spans > 0 && (reply->source || reply->spans[0].named)) {
+            put_head(view, &reply->spans[0]); /* the source first, whatever was written */
+            if (!reply->source)
+                putc('\n', t->file);
         }
-        put_styled(t, SX_DIM, "Written by the model, not found in what it read:\n");
+        if (!reply->source)
+            put_styled(t, SX_DIM, "Written by the model, not found in what it read:\n");
     }
     view->kind = SX_QUOTE_NONE;
+    if (reply->source) /* source that stands nowhere helps nobody */
+        view->n_text = reply->n_text;
     while (view->n_text < reply->n_text) {
         const char *from = reply->text + view->n_text;
         size_t n = strcspn(from, "\n");

@@ -207,3 +207,12 @@ sx_quote sx_quote_find(const char *text, size_t n, bool finished, const sx_quote
         quote = value;
     return quote;
 }
+
+void sx_quote_head(const sx_quote_source *source, uint32_t *start, uint32_t *end)
+{
+    bool doc_first = source->doc_start < source->doc_end && source->doc_start < source->start;
+
+    *start = (uint32_t)line_start(source, doc_first ? source->doc_start : source->start);
+    *end = (uint32_t)line_end(source, source->signature_end > source->start ? source->signature_end
+                                                                            : source->start);
+}

@@ -40,5 +40,8 @@ typedef struct sx_quote {
 /* finished: no more text will come. */
 sx_quote sx_quote_find(const char *text, size_t n, bool finished, const sx_quote_source *sources,
                        size_t n_sources);
+/* The lines by which a span is shown where nothing quotes it: the doc comment in front and the
+ * signature, or its first line; the last newline not included. */
+void sx_quote_head(const sx_quote_source *source, uint32_t *start, uint32_t *end);
 
 #endif

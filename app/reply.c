@@ -42,6 +42,8 @@ typedef struct asking {
     int rc; /* of the event callback */
     sx_rank_find finds[SX_FINDS];
     size_t n_finds;
+    uint32_t place[SX_PLACE_MOST]; /* blocks of the span that came first when <a> had read */
+    size_t n_place;
 } asking;
 
 static void clear_spans(sx_reply *reply)
@@ -290,6 +292,7 @@ static int keep_spans(sx_reply *reply, sx_session *s, const sx_rank_span *ranked
                         ranked[i].definition >= 0 ? &d->rows[ranked[i].definition] : NULL, blob))
             continue;
         span->path = file->path;
+        span->file = ranked[i].file;
         span->rank = ranked[i].rank;
         span->mass = ranked[i].mass;
         span->words = ranked[i].words;
@@ -397,6 +400,11 @@ static int take_event(asking *a, const sx_event *event)
 
     if (event->kind == SX_EVENT_READ) {
         rc = rank_reply(a, event->blocks, event->n_blocks, event->margin);
+        reply->source = event->source;
+        if (rc == 0 && reply->found && reply->n_spans > 0)
+            a->n_place = sx_session_blocks(a->session, &a->session->files[reply->spans[0].file],
+                                           reply->spans[0].start_byte, reply->spans[0].end_byte,
+                                           a->place, SX_PLACE_MOST);
         if (rc == 0 && a->question->on_read != NULL)
             a->question->on_read(reply, a->question->user);
         return rc;
@@ -424,10 +432,19 @@ static int on_event(const sx_event *event, void *user)
     return a->rc < 0;
 }
 
+/* The answer quotes the span that is shown first, which words and names put there too. */
+static size_t first_place(uint32_t *blocks, void *user)
+{
+    const asking *a = user;
+
+    memcpy(blocks, a->place, a->n_place * sizeof *blocks);
+    return a->n_place;
+}
+
 int sx_session_ask(sx_session *s, const sx_request *question, sx_reply *reply, sx_failure *failure)
 {
     asking a = {.session = s, .question = question, .reply = reply, .failure = failure};
-    sx_ask_options options = {.attention = question->attention};
+    sx_ask_options options = {.attention = question->attention, .place = first_place};
     uint32_t joined[SX_FINDS * SX_FIND_BLOCKS];
     sx_answer answer = {0};
     char *text;
@@ -476,6 +493,14 @@ char *sx_reply_answer(const sx_reply *reply)
     const char *text = reply->text != NULL ? reply->text : "";
     size_t n = strlen(text);
 
+    if (reply->source && reply->found && reply->quote.kind != SX_QUOTE_LINES &&
+        reply->n_spans > 0) {
+        const sx_quote_source *source = &reply->spans[0].source;
+        uint32_t start, end;
+
+        sx_quote_head(source, &start, &end);
+        return strndup((const char *)source->bytes + start, end - start);
+    }
     if (reply->quote.kind == SX_QUOTE_LINES) {
         const sx_quote_source *source = &reply->spans[reply->quote.source].source;
 

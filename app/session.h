@@ -58,6 +58,7 @@ int sx_session_status(sx_session *session, sx_index_status *status, sx_failure *
 
 typedef struct sx_span {
     const char *path;              /* the session's */
+    uint32_t file;                 /* its number in the session */
     char *name, *kind, *scope;     /* "", "text", "" for lines outside every definition */
     uint32_t start_byte, end_byte; /* without the doc comment */
     uint32_t start_line, end_line; /* from 1, inclusive */
@@ -87,13 +88,15 @@ typedef struct sx_reply {
     uint64_t tokens; /* of the context */
     uint32_t blocks;
     bool found;  /* false: most likely nothing in this repository answers the question */
+    bool source; /* the answer is source: a quotation of the first span, or made up */
     double read; /* share of the repository's tokens in the context, 0..1 */
     sx_timing timing;
     struct sx_reply_blob *blobs; /* owned bytes behind the spans */
     size_t n_blobs;
 } sx_reply;
 void sx_reply_clear(sx_reply *reply); /* frees what it points to */
-/* The answer as it may be shown: the source's own bytes where it is a quotation. For free(). */
+/* The answer as it may be shown: the source's own bytes where it is a quotation, and the head of
+ * the first span where it would be one and is none. For free(). */
 char *sx_reply_answer(const sx_reply *reply);
 
 typedef struct sx_request {

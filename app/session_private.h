@@ -56,6 +56,9 @@ enum {
     SX_FINDS_ASIDE = 4, /* of those at most from tests and vendored copies (see ranking.h) */
     SX_FIND_BLOCKS = 2, /* blocks of each: its beginning */
 };
+/* The first blocks of bytes [start, end) of a file, at most `most`; returns how many. */
+size_t sx_session_blocks(const sx_session *session, const sx_context_file *file, uint32_t start,
+                         uint32_t end, uint32_t *blocks, size_t most);
 int sx_session_propose(sx_session *session, const char *question, sx_rank_find *finds,
                        size_t *n_finds, uint32_t *blocks, size_t *n_blocks);
 

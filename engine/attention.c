@@ -115,7 +115,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
     q->word = calloc((size_t)capacity + 1, sizeof *q->word);
     q->iq = sx_transformer_rows(CHUNK, (size_t)t->landmark_dim);
     q->part_score = sx_transformer_rows(CHUNK, context->engine->longest);
-    q->joined = calloc(width - k + 1, sizeof *q->joined);
+    q->joined = calloc(width - k + SX_PLACE_MOST, sizeof *q->joined);
     q->last_iq = calloc((size_t)t->config.n_global * (size_t)t->landmark_dim, sizeof *q->last_iq);
     q->top_block = calloc(CHUNK * k + 1, sizeof *q->top_block);
     q->top_score = calloc(CHUNK * k + 1, sizeof *q->top_score);
@@ -195,7 +195,7 @@ static bool sort_row(int32_t *block, float *score, int k)
     return true;
 }
 
-/* Row i's own choice, then what was joined and is not in it. */
+/* Row i's own choice, unless there is none, then what was joined and is not in it. */
 static void join_blocks(sx_question *q, int global, int i)
 {
     int32_t *block = q->block + (size_t)i * q->width;
@@ -203,10 +203,12 @@ static void join_blocks(sx_question *q, int global, int i)
     const float *iq = q->iq + (size_t)i * q->t->landmark_dim;
     int n = 0;
 
-    memcpy(block, q->top_block + (size_t)i * q->k, sizeof *block * (size_t)q->k);
-    memcpy(score, q->top_score + (size_t)i * q->k, sizeof *score * (size_t)q->k);
-    while (n < q->k && block[n] >= 0)
-        n++;
+    if (!q->closed) {
+        memcpy(block, q->top_block + (size_t)i * q->k, sizeof *block * (size_t)q->k);
+        memcpy(score, q->top_score + (size_t)i * q->k, sizeof *score * (size_t)q->k);
+        while (n < q->k && block[n] >= 0)
+            n++;
+    }
     for (int j = 0; j < q->n_joined; j++) {
         if (sx_question_contains(block, n, q->joined[j]))
             continue;
@@ -242,7 +244,7 @@ static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
         q->top_score[i] = -INFINITY;
         q->top_block[i] = -1;
     }
-    for (size_t p = 0; p < context->n_parts; p++) {
+    for (size_t p = 0; p < context->n_parts && !q->closed; p++) {
         const sx_context_part *part = &context->parts[p];
         const float *landmarks = part->landmarks +
                                  (size_t)layer->global * part->n_blocks * (size_t)dim;
@@ -258,7 +260,8 @@ static bool select_blocks(sx_question *q, const sx_layer *layer, int n)
                    q->part_score + (size_t)i * blocks, sizeof(float) * (size_t)blocks);
     }
     for (int i = 0; i < n; i++) {
-        if (all && !sort_row(q->top_block + (size_t)i * k, q->top_score + (size_t)i * k, k))
+        if (all && !q->closed &&
+            !sort_row(q->top_block + (size_t)i * k, q->top_score + (size_t)i * k, k))
             return false;
         join_blocks(q, layer->global, i);
     }
@@ -366,6 +369,20 @@ void sx_question_hold(sx_question *q, int best)
                 !sx_question_contains(q->joined, q->n_joined, chosen->block[i]))
                 q->joined[q->n_joined++] = chosen->block[i];
     }
+}
+
+int sx_question_read_only(sx_question *q, const uint32_t *blocks, size_t n, uint32_t token,
+                          sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    if (q->width == 0 || q->n < 1)
+        return 0;
+    q->closed = true;
+    q->n_joined = 0;
+    for (size_t i = 0; i < n && i < SX_PLACE_MOST && i < (size_t)q->width; i++)
+        q->joined[q->n_joined++] = (int32_t)blocks[i];
+    q->most_joined = q->n_joined;
+    q->n--;
+    return sx_question_push(q, &token, 1, event, user, err, errlen);
 }
 
 void sx_question_take_back(sx_question *q, int n)

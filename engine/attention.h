@@ -29,6 +29,11 @@ int sx_question_push(sx_question *question, const uint32_t *ids, int n, sx_event
  * window attention. */
 enum { SX_HELD_MOST = 96, SX_HELD_BEST = 2 /* of an answer's token; of <a> it is all */ };
 void sx_question_hold(sx_question *question, int best);
+/* From here on every token selects these n blocks, at most SX_PLACE_MOST, and no other. `token`,
+ * the last one, is pushed once more in place of itself. Nothing under window attention.
+ */
+int sx_question_read_only(sx_question *question, const uint32_t *blocks, size_t n, uint32_t token,
+                          sx_event_fn event, void *user, char *err, size_t errlen);
 /* The last n tokens were never pushed; what they held stays selected. Logits and selections are
  * those of the next push. */
 void sx_question_take_back(sx_question *question, int n);

@@ -15,8 +15,9 @@ struct sx_question {
     int k;           /* blocks a token selects by itself */
     int width;       /* and with those that are joined, at most */
     bool joins;      /* something may be joined: it selects neither nothing nor everything */
+    bool closed;     /* what is joined is all that is selected: sx_question_read_only() */
     int n_joined, most_joined;
-    int32_t *joined;      /* [width - k]; the first n_joined count */
+    int32_t *joined;      /* [width - k, at least SX_PLACE_MOST]; the first n_joined count */
     float *own_k, *own_v; /* [layers, capacity, kv_width] */
     float *x, *h, *qkv, *o, *ffn, *rope, *logits;
     float *part;        /* [CHUNK, word_dim] */

@@ -152,6 +152,7 @@ typedef struct sx_event {
                                     * this token, mass of this token alone */
     size_t n_blocks;
     float margin; /* READ: see sx_answer */
+    bool source;  /* READ: the answer begins as source does: it quotes a place, or tries to */
     const char *text;
     size_t n_text;
     uint64_t done, total;
@@ -159,6 +160,7 @@ typedef struct sx_event {
 /* Non-zero stops the answer; sx_ask() then returns -ECANCELED. Asked at least every 100 ms. */
 typedef int (*sx_event_fn)(const sx_event *event, void *user);
 
+enum { SX_PLACE_MOST = 8 }; /* as many as training holds right for one definition */
 typedef struct sx_ask_options {
     uint32_t max_tokens; /* 0: 72 */
     uint32_t top_k;      /* 0: the model's */
@@ -166,6 +168,10 @@ typedef struct sx_ask_options {
     const uint32_t *joined; /* blocks that every token of the question and the answer selects in
                              * every global layer beside its own choice (sparse attention only) */
     size_t n_joined;
+    /* Asked after READ: which blocks an answer that is source, and quotes one place, is to be read
+     * from and from no other (sparse attention only). blocks: room for SX_PLACE_MOST -> how many;
+     * 0: from wherever each token chooses. Called with sx_ask()'s user. NULL: likewise. */
+    size_t (*place)(uint32_t *blocks, void *user);
 } sx_ask_options;
 
 typedef struct sx_answer {
@@ -174,7 +180,7 @@ typedef struct sx_answer {
     sx_block_weight *blocks; /* every block that <a> or an answer token chose; by rank, then mass */
     size_t n_blocks;
     float margin; /* above 0: some block answers better than "not in this repository"; +INFINITY
-                   * where the model cannot tell */
+                   * where the model cannot tell, -INFINITY where the answer says that it is not */
     double prefill_ms, decode_ms;
 } sx_answer;
 void sx_answer_clear(sx_answer *answer); /* frees what it points to */

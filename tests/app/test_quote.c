@@ -155,6 +155,29 @@ static void test_long(void)
     SX_CHECK(quote.kind == SX_QUOTE_LINES && quote.start == 0 && n == SX_QUOTE_MAX_LINES);
 }
 
+static bool heads(sx_quote_source source, const char *first, const char *behind)
+{
+    const char *text = (const char *)source.bytes;
+    uint32_t start, end;
+
+    sx_quote_head(&source, &start, &end);
+    return start == offset(text, first) && end == offset(text, behind);
+}
+
+static void test_heads(void)
+{
+    sx_quote_source last = ring_source();
+    uint32_t start, end;
+
+    SX_CHECK(heads(ring_source(), "/* Take", "\n{"));             /* the comment in front too */
+    SX_CHECK(heads(report_source(), "def load", "\n    \"\"\"")); /* but none behind */
+    last.doc_start = last.doc_end = 0;
+    last.start = last.signature_end = offset(ring, "last;"); /* within the last line */
+    last.end = (uint32_t)last.n;
+    sx_quote_head(&last, &start, &end);
+    SX_CHECK(start == offset(ring, "int last;") && end == last.n);
+}
+
 int main(void)
 {
     test_code();
@@ -163,5 +186,6 @@ int main(void)
     test_no_quotation();
     test_best_source();
     test_long();
+    test_heads();
     return sx_check_end();
 }

@@ -351,6 +351,64 @@ static void check_dense(sx_engine *engine, store *s)
     sx_context_free(context);
 }
 
+typedef struct placed {
+    uint32_t block;
+    bool source;           /* the answer began as source does */
+    uint32_t texts, apart; /* events of text; of those, that attended to other blocks too */
+} placed;
+
+static size_t one_place(uint32_t *blocks, void *user)
+{
+    blocks[0] = ((placed *)user)->block;
+    return 1;
+}
+
+static size_t no_place(uint32_t *blocks, void *user)
+{
+    (void)blocks;
+    (void)user;
+    return 0;
+}
+
+static int watch_place(const sx_event *event, void *user)
+{
+    placed *p = user;
+
+    if (event->kind == SX_EVENT_READ)
+        p->source = event->source;
+    if (event->kind == SX_EVENT_TEXT) {
+        p->texts++;
+        p->apart += event->n_blocks != 1 || event->blocks[0].block != p->block;
+    }
+    return 0;
+}
+
+/* An answer that is source is read from the place that the caller gives and from no other, wherever
+ * it is; without a place it is what it was. */
+static void check_place(sx_engine *engine, store *s)
+{
+    const char *question = "Where is `ring_pop` defined?";
+    sx_context *context = context_of(engine, s, true);
+    sx_ask_options plain = {.top_k = 2}, options = {.top_k = 2, .place = one_place};
+    sx_answer before = {0}, answer = {0};
+
+    SX_CHECK(sx_ask(context, question, &plain, NULL, NULL, &before, NULL, 0) == 0);
+    for (uint32_t block = 0; block < (uint32_t)s->n_blocks; block += (uint32_t)s->n_blocks - 1) {
+        placed p = {.block = block};
+
+        SX_CHECK(sx_ask(context, question, &options, watch_place, &p, &answer, NULL, 0) == 0);
+        SX_CHECK(p.source && p.texts > 0 && p.apart == 0);
+        SX_CHECK(answer.n_blocks > 2 && answer.margin == before.margin);
+        sx_answer_clear(&answer);
+    }
+    options.place = no_place;
+    SX_CHECK(sx_ask(context, question, &options, NULL, NULL, &answer, NULL, 0) == 0);
+    SX_CHECK(answer.text && before.text && !strcmp(answer.text, before.text));
+    sx_answer_clear(&answer);
+    sx_answer_clear(&before);
+    sx_context_free(context);
+}
+
 /* What is joined is selected as if it had been chosen: once, in every layer, by every token;
  * joining all is dense attention; ranks are the logarithms of shares. */
 static void check_joined(sx_engine *engine, store *s)
@@ -442,6 +500,7 @@ static void run(const char *model, const sx_safetensors *f, const char *isa, sx_
         check_long_block(engine, &s);
         check_dense(engine, &s);
         check_joined(engine, &s);
+        check_place(engine, &s);
     }
     for (int i = 0; i < s.n; i++) {
         free(s.part[i].tokens);
