@@ -6,8 +6,8 @@ Downloads each package of packages.tsv (or those named) into WORK/src, takes the
 from, lets this project's own indexer find their definitions (so that blocks in training start where they start in the
 engine), and writes WORK/files/PACKAGE.pkl. INDEX_BENCH is the built tests/bench/index_bench, QUERIES is data/queries.
 A package that is done is not done again, so an interrupted run goes on. Needs deb-src lines in apt's sources, and git."""
-import collections, functools, glob, os, pickle, random, re, shutil, sqlite3, subprocess, sys, tarfile
-import heldout
+import collections, glob, os, pickle, random, re, shutil, sqlite3, subprocess, sys, tarfile
+import heldout, mirror
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED, LARGEST, SMALLEST = 20261122, 150_000, 300
@@ -62,44 +62,6 @@ def clean(data):
 
 PREFIX = re.compile(r"^usr/(lib/python3/dist-packages|share/cargo/registry|share/gocode/src|share/nodejs|share/javascript|share/php|share/rubygems-integration/[^/]+/gems|"
                     r"lib/ruby/vendor_ruby|share|lib)/")
-DEB = re.compile(r"^(python3?-|librust-.*-dev$|golang-.*-dev$|node-|libjs-|ruby-|php-|rails$|puppet|vagrant$)|^lib[a-z]+(-[a-z]+)?-ruby$")
-
-
-def download(package, folder):
-    """-> [(archive, component)] of a source package, upstream's only. Where the mirror lacks the source, the binary
-    packages that hold plain source code."""
-    os.makedirs(folder, exist_ok=True)
-    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-    def source(of):
-        if subprocess.run(["apt-get", "source", "-qq", "--download-only", "--only-source", of], **quiet).returncode == 0:
-            return True
-        shutil.rmtree(folder)                      # what came of it
-        os.makedirs(folder)
-        return False
-
-    def older(text):                               # mirrors lag behind the lists: the newest version that is there will do
-        versions = sorted(set(re.findall(r"(?m)^Version: (.+)$", text)), key=functools.cmp_to_key(lambda a, b: 1 if subprocess.run(["dpkg", "--compare-versions", a, "gt", b]).returncode == 0 else -1))
-        return any(source(package + "=" + v) for v in versions[-2:-9:-1])
-    found = source(package)
-    if not found:
-        text = subprocess.run(["apt-cache", "showsrc", "--only-source", package], check=True, capture_output=True, text=True).stdout
-        found = older(text)
-    if not found:
-        binaries = {b for line in text.split("\n") if line.startswith("Binary:") for b in re.split(r",\s*", line[7:].strip()) if DEB.search(b) or b in (package, package.partition("-")[2])}
-        for binary in sorted(binaries - {"python3-" + package + "-doc"})[:12]:
-            subprocess.run(["apt-get", "download", "-qq", binary], **quiet)
-        debs = sorted(glob.glob(glob.escape(folder) + "/*.deb"))
-        if not debs:
-            raise OSError("neither source nor binary packages on the mirror")
-        return [(f, "") for f in debs]
-    out = []
-    for f in sorted(glob.glob(glob.escape(folder) + "/*.tar.*")):
-        if not f.endswith(".asc") and ".debian.tar" not in f:
-            m = re.search(r"\.orig-([A-Za-z0-9.-]+?)\.tar\.", f)
-            out.append((f, m.group(1) if m else ""))
-    return out
-
 
 def members(archive, component):
     """yields (path, tar member, tar file)"""
@@ -120,10 +82,10 @@ def members(archive, component):
         unpack.wait()
 
 
-def read_package(package, take, leave, folder, evaluation=False):
+def read_package(work, package, take, leave, folder, evaluation=False):
     """-> [(path, language by name, bytes)] and counts"""
     out, n = [], collections.Counter()
-    for archive, component in download(package, folder):
+    for archive, component in mirror.download(work, package, folder):
         for path, m, tar in members(archive, component):
             language = LANGUAGES.get(os.path.splitext(path)[1])
             if not language or not SMALLEST <= m.size <= (4 * LARGEST if evaluation else LARGEST):
@@ -214,7 +176,7 @@ def collect(package, take, leave, work, index_bench, queries, evaluation=False):
         raise SystemExit("collect.py: %s is held out and may not be in packages.tsv" % package)
     folder = os.path.join(work, "src", package)
     try:
-        files, n = read_package(package, take, leave, folder, evaluation)
+        files, n = read_package(work, package, take, leave, folder, evaluation)
     except (subprocess.CalledProcessError, tarfile.TarError, OSError, EOFError) as e:
         print("%-28s FAILED %r" % (package, e), flush=True)
         return
@@ -243,7 +205,7 @@ def held(package, work):
     found = heldout.HeldOut()
     folder = os.path.join(work, "src", package)
     n = 0
-    for archive, component in download(package, folder):
+    for archive, component in mirror.download(work, package, folder):
         for path, m, tar in members(archive, component):
             if os.path.splitext(path)[1] in LANGUAGES and m.size >= 100:
                 found.add(tar.extractfile(m).read(), near is None or near.search(path) is not None)

@@ -21,7 +21,7 @@ def pack(name, work, index_bench, queries, out):
     lines = []
     for package, take, leave in PACKS[name]:
         files, seen = [], set()
-        found, _ = collect.read_package(package, take and re.compile(take), leave and re.compile(leave), os.path.join(work, "src", package), True)
+        found, _ = collect.read_package(work, package, take and re.compile(take), leave and re.compile(leave), os.path.join(work, "src", package), True)
         for path, language, data in found:
             data = data.replace(b"\r\n", b"\n")
             try:

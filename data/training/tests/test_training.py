@@ -1,7 +1,7 @@
 """Checks of the recipe's pure-Python parts:  python3 -m unittest discover -s data/training/tests  (numpy makes more of them run)."""
-import json, os, random, re, sys, tempfile, unittest
+import hashlib, json, os, random, re, sys, tempfile, unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-import asked, collect, controls, docs, heldout, questions, shards
+import asked, collect, controls, docs, heldout, mirror, questions, shards
 try:
     import numpy as np
 except ImportError:
@@ -91,6 +91,47 @@ class Corpus(unittest.TestCase):
     def test_shares(self):
         self.assertEqual(shards.fill({"a": 10, "b": 100, "c": 1000}, 210), {"a": 10, "b": 100, "c": 100})
         self.assertAlmostEqual(sum(shards.SHARE.values()), 1, delta=0.02)
+
+
+class Mirror(unittest.TestCase):
+    SOURCES = """Package: ring
+Version: 1.2-1
+Directory: pool/main/r/ring
+Checksums-Sha256:
+ aa 10 ring_1.2-1.dsc
+ bb 20 ring_1.2.orig-docs.tar.gz
+ cc 30 ring_1.2.orig.tar.xz
+ dd 1 ring_1.2.orig.tar.xz.asc
+ ee 5 ring_1.2-1.debian.tar.xz
+
+Package: other
+Version: 1
+"""
+
+    def test_lists(self):
+        ring, other = mirror.stanzas(self.SOURCES)
+        self.assertEqual((ring["Version"], other["Package"]), ("1.2-1", "other"))
+        self.assertEqual([(a.rsplit("/", 1)[1], sha) for a, sha in mirror.archives(ring, "http://mirror/debian/")],
+                         [("ring_1.2.orig-docs.tar.gz", "bb"), ("ring_1.2.orig.tar.xz", "cc"), ("ring_1.2-1.debian.tar.xz", "ee")])
+        self.assertTrue(mirror.archives(ring, "http://mirror/debian/")[0][0].startswith("http://mirror/debian/pool/main/r/ring/"))
+        self.assertEqual(mirror.archives(other, "http://mirror/debian/"), [])
+
+    def test_only_what_the_list_says_is_kept(self):
+        data = b"archive"
+        with tempfile.TemporaryDirectory() as folder:
+            there = os.path.join(folder, "there.tar.gz")
+            with open(there, "wb") as f:
+                f.write(data)
+            into = os.path.join(folder, "into")
+            os.mkdir(into)
+            self.assertIsNone(mirror.fetch("file://" + there, "0" * 64, into))
+            self.assertEqual(os.listdir(into), [])
+            self.assertEqual(mirror.fetch("file://" + there, hashlib.sha256(data).hexdigest(), into), os.path.join(into, "there.tar.gz"))
+
+    def test_licence(self):
+        self.assertEqual(mirror.licence("Format: x\n\nFiles: debian/*\nLicense: GPL-2+\n text\n\nFiles: *\nCopyright: a\nLicense: Expat\n"), "Expat")
+        self.assertEqual(mirror.licence("Files: src/*\nLicense: BSD-2-clause\n"), "BSD-2-clause")
+        self.assertIsNone(mirror.licence("It was downloaded from somewhere. Licence: ask the author."))
 
 
 class Controls(unittest.TestCase):
