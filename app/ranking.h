@@ -35,7 +35,7 @@
  *    unless the question speaks of tests.
  *
  * A question is answered here ("found") unless the model scores "not in this repository" above
- * every block and no span is named outright.
+ * every block, or would answer so, and no span is named outright.
  *
  * Why the rank and not the mass: on `Where is X defined?` the rank puts the right definition first
  * far more often; the mass says what the answer's words were taken from, and is what is shown.
