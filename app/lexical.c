@@ -46,7 +46,8 @@ size_t sx_session_blocks(const sx_session *s, const sx_context_file *file, uint3
 int sx_session_propose(sx_session *s, const char *question, sx_rank_find *finds, size_t *n_finds,
                        uint32_t *blocks, size_t *n_blocks)
 {
-    sx_word_hit hits[4 * SX_FINDS];
+    enum { MOST_HITS = 1024 }; /* four of five files may be tests, of which few count */
+    sx_word_hit hits[MOST_HITS];
     int n = sx_words_find(s->words, question, hits, sizeof hits / sizeof *hits, NULL, 0);
     size_t aside = 0, most_aside = sx_question_of_tests(question) ? SX_FINDS : SX_FINDS_ASIDE;
 

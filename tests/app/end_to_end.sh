@@ -85,6 +85,13 @@ check 'what lacks it has less' json '[.spans[1:][].words] | max < 0.3'
 exits 0 'a rare word, by windows alone' ask wide 'which step goes through the quokka' --json --attention window
 check 'nothing is cited that was not read' json '.spans == []'
 
+git init -q tested
+mkdir tested/src tested/tests
+printf 'int hop(int far)\n{\n    int quokka = far * 2;\n    return quokka + 1;\n}\n' >tested/src/hop.c
+for i in $(seq 90); do printf 'static void test_quokka_%d(void)\n{\n    expect(quokka(%d), %d);\n}\n\n' "$i" "$i" "$i"; done >tested/tests/test_hop.c
+git -C tested add . && git -C tested commit -qm 'More tests than code'
+exits 0 'a word of ninety tests and one function' ask tested 'where is the quokka' --json --top 100
+check 'the function was proposed all the same' json '[.spans[] | select(.path == "src/hop.c" and .words > 0)] | length == 1'
 exits 0 'one place only' ask toy 'Where is `load_rows` defined?' --json --top 1
 check 'one span' json '(.spans | length) == 1 and .spans[0].name == "load_rows"'
 exits 0 'without kept keys' --cache "$work/cache0" ask toy 'Where is `ring_pop` defined?' --json --kv-budget 0
