@@ -183,8 +183,8 @@ static void put_generated(sx_answer_view *view, const sx_reply *reply)
         return;
     }
     if (view->kind != SX_QUOTE_NONE) {
-        if (reply->n_spans > 0 && (reply->source || reply->spans[0].named)) {
-            put_head(view, &reply->spans[0]); /* the source first, whatever was written */
+        if (reply->n_spans > 0) { /* the source first, whatever was written */
+            put_head(view, &reply->spans[0]);
             if (!reply->source)
                 putc('\n', t->file);
         }
