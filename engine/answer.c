@@ -275,8 +275,10 @@ typedef enum beginning { SAYS, QUOTES_SOURCE, SAYS_ABSENT } beginning;
  * not where they begin? */
 static bool is_source(const uint8_t *bytes, size_t n)
 {
+    static const char marks[] = "(){}[]<>=;:\"'#@*&\t\n";
+
     for (size_t i = 0; i < n; i++)
-        if (memchr("(){}[]<>=;:\"'#@*&\t\n", bytes[i], 20) != NULL)
+        if (memchr(marks, bytes[i], sizeof marks - 1) != NULL)
             return true;
     return false;
 }
