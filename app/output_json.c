@@ -7,7 +7,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
-/* Bytes -> JSON string. reversible: \ becomes \\ and a bad byte \xNN; else a bad byte U+FFFD. */
+/* Bytes -> JSON string. reversible: \ becomes \\ and a bad byte \xNN; else a bad byte U+FFFD. Bad
+ * is what is no UTF-8, and DEL, the one control character that JSON lets through. */
 static json_t *json_bytes(const uint8_t *bytes, size_t n, bool reversible)
 {
     char *text = malloc(n * 4 + 1);
@@ -20,12 +21,12 @@ static json_t *json_bytes(const uint8_t *bytes, size_t n, bool reversible)
         utf8proc_int32_t c;
         utf8proc_ssize_t size = utf8proc_iterate(bytes + i, (utf8proc_ssize_t)(n - i), &c);
 
-        if (size > 0 && !(reversible && bytes[i] == '\\')) {
+        if (size > 0 && bytes[i] != 0x7f && !(reversible && bytes[i] == '\\')) {
             memcpy(text + at, bytes + i, (size_t)size);
             at += (size_t)size;
             i += (size_t)size;
         } else if (reversible) {
-            at += (size_t)sprintf(text + at, size > 0 ? "\\\\" : "\\x%02x", bytes[i]);
+            at += (size_t)sprintf(text + at, bytes[i] == '\\' ? "\\\\" : "\\x%02x", bytes[i]);
             i++;
         } else {
             at += (size_t)sprintf(text + at, "\xef\xbf\xbd");
