@@ -183,17 +183,17 @@ static void put_generated(sx_answer_view *view, const sx_reply *reply)
         return;
     }
     if (view->kind != SX_QUOTE_NONE) {
-        if (reply->n_spans > 0) { /* the source first, whatever was written */
+        if (reply->n_spans > 0) /* the source first, whatever was written */
             put_head(view, &reply->spans[0]);
-            if (!reply->source)
+        if (!reply->source) {
+            if (reply->n_spans > 0)
                 putc('\n', t->file);
-        }
-        if (!reply->source)
             put_styled(t, SX_DIM, "Written by the model, not found in what it read:\n");
+        }
     }
     view->kind = SX_QUOTE_NONE;
-    if (reply->source) /* source that stands nowhere helps nobody */
-        view->n_text = reply->n_text;
+    if (reply->source) /* made up: it stands nowhere, and helps nobody */
+        return;
     while (view->n_text < reply->n_text) {
         const char *from = reply->text + view->n_text;
         size_t n = strcspn(from, "\n");

@@ -42,8 +42,6 @@ typedef struct asking {
     int rc; /* of the event callback */
     sx_rank_find finds[SX_FINDS];
     size_t n_finds;
-    uint32_t place[SX_PLACE_MOST]; /* blocks of the span that came first when <a> had read */
-    size_t n_place;
 } asking;
 
 static void clear_spans(sx_reply *reply)
@@ -401,10 +399,6 @@ static int take_event(asking *a, const sx_event *event)
     if (event->kind == SX_EVENT_READ) {
         rc = rank_reply(a, event->blocks, event->n_blocks, event->margin);
         reply->source = event->source;
-        if (rc == 0 && reply->found && reply->n_spans > 0)
-            a->n_place = sx_session_blocks(a->session, &a->session->files[reply->spans[0].file],
-                                           reply->spans[0].start_byte, reply->spans[0].end_byte,
-                                           a->place, SX_PLACE_MOST);
         if (rc == 0 && a->question->on_read != NULL)
             a->question->on_read(reply, a->question->user);
         return rc;
@@ -432,13 +426,18 @@ static int on_event(const sx_event *event, void *user)
     return a->rc < 0;
 }
 
-/* The answer quotes the span that is shown first, which words and names put there too. */
+/* The answer quotes the span that came first when <a> had read: words and names put it there too.
+ */
 static size_t first_place(uint32_t *blocks, void *user)
 {
     const asking *a = user;
+    const sx_session *s = a->session;
+    const sx_span *first = a->reply->spans;
 
-    memcpy(blocks, a->place, a->n_place * sizeof *blocks);
-    return a->n_place;
+    if (!a->reply->found || a->reply->n_spans == 0)
+        return 0;
+    return sx_session_blocks(s, &s->files[first->file], first->start_byte, first->end_byte, blocks,
+                             SX_PLACE_MOST);
 }
 
 int sx_session_ask(sx_session *s, const sx_request *question, sx_reply *reply, sx_failure *failure)
@@ -493,8 +492,7 @@ char *sx_reply_answer(const sx_reply *reply)
     const char *text = reply->text != NULL ? reply->text : "";
     size_t n = strlen(text);
 
-    if (reply->source && reply->found && reply->quote.kind != SX_QUOTE_LINES &&
-        reply->n_spans > 0) {
+    if (reply->source && reply->found && reply->quote.kind == SX_QUOTE_NONE && reply->n_spans > 0) {
         const sx_quote_source *source = &reply->spans[0].source;
         uint32_t start, end;
 

@@ -63,23 +63,15 @@ def clean(data):
 PREFIX = re.compile(r"^usr/(lib/python3/dist-packages|share/cargo/registry|share/gocode/src|share/nodejs|share/javascript|share/php|share/rubygems-integration/[^/]+/gems|"
                     r"lib/ruby/vendor_ruby|share|lib)/")
 
+
 def members(archive, component):
     """yields (path, tar member, tar file)"""
-    deb = archive.endswith(".deb")
-    unpack = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) if deb else None
-    with tarfile.open(fileobj=unpack.stdout, mode="r|") if deb else tarfile.open(archive, "r|*") as tar:
-        for m in tar:
-            if not m.isfile():
-                continue
-            path = m.name[2:] if m.name.startswith("./") else m.name
-            path = PREFIX.sub("", path) if deb else path.split("/", 1)[1] if "/" in path else path
-            if component:
-                path = component + "/" + path
-            if not path.startswith("/") and ".." not in path.split("/"):
-                yield path, m, tar
-    if unpack:
-        unpack.stdout.close()
-        unpack.wait()
+    for path, m, tar in mirror.files_of(archive):
+        path = PREFIX.sub("", path) if archive.endswith(".deb") else path.split("/", 1)[1] if "/" in path else path
+        if component:
+            path = component + "/" + path
+        if not path.startswith("/") and ".." not in path.split("/"):
+            yield path, m, tar
 
 
 def read_package(work, package, take, leave, folder, evaluation=False):

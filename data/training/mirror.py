@@ -5,11 +5,11 @@ plain source code.
 
 apt's lists are read once and kept in WORK/mirror.pkl: apt-get reads them anew for every package, which takes longer than to fetch most.
 What is fetched has the SHA-256 that the lists, which apt verified, say. Needs deb-src lines in apt's sources, and apt-get update."""
-import collections, functools, hashlib, os, pickle, re, subprocess, sys, urllib.error, urllib.request
+import collections, functools, hashlib, os, pickle, re, subprocess, sys, tarfile, tempfile, urllib.error, urllib.request
 
 DEB = re.compile(r"^(python3?-|librust-.*-dev$|golang-.*-dev$|node-|libjs-|ruby-|php-|rails$|puppet|vagrant$)|^lib[a-z]+(-[a-z]+)?-ruby$")
 MOST_DEBS = 12
-COPYRIGHT = re.compile(r"^\./usr/share/doc/[^/]+/copyright$")
+COPYRIGHT = re.compile(r"(debian|usr/share/doc/[^/]+)/copyright")
 
 
 def stanzas(text):
@@ -116,6 +116,21 @@ def download(work, package, folder):
     return [(f, "") for f in debs if f]
 
 
+def files_of(archive):
+    """yields (path, tar member, tar file) of each file of a tar archive or a binary package"""
+    deb = archive.endswith(".deb")
+    unpack = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) if deb else None
+    try:
+        with tarfile.open(fileobj=unpack.stdout, mode="r|") if deb else tarfile.open(archive, "r|*") as tar:
+            for m in tar:
+                if m.isfile():
+                    yield m.name.removeprefix("./"), m, tar
+    finally:
+        if unpack:
+            unpack.kill()                          # who has found what was looked for reads no further
+            unpack.wait()
+
+
 def licence(text):
     """debian/copyright -> the licence of most files, as it is written there; None where it has no such form"""
     first = None
@@ -132,21 +147,16 @@ def copyright_of(work, package, folder):
     """-> debian/copyright, or None"""
     sources, binaries = lists(work)
     os.makedirs(folder, exist_ok=True)
-    for _, files in sources.get(package, ()):
-        found = _all([x for x in files if ".debian.tar" in x[0]][:1], folder)
-        if found:
-            return subprocess.run(["tar", "-xOf", found[0], "debian/copyright"], capture_output=True).stdout.decode("utf-8", "replace")
-    for _, x in sorted(binaries.get(package, {}).items())[:2]:
-        deb = fetch(*x, folder)
-        if deb:
-            names = subprocess.run("dpkg-deb --fsys-tarfile '%s' | tar -t" % deb, shell=True, capture_output=True, text=True).stdout.splitlines()
-            for name in filter(COPYRIGHT.match, names):
-                return subprocess.run("dpkg-deb --fsys-tarfile '%s' | tar -xO '%s'" % (deb, name), shell=True, capture_output=True).stdout.decode("utf-8", "replace")
+    wanted = [x for _, files in sources.get(package, ()) for x in files if ".debian.tar" in x[0]] + [x for _, x in sorted(binaries.get(package, {}).items())[:2]]
+    for address, sha in wanted:
+        archive = fetch(address, sha, folder)
+        for path, m, tar in files_of(archive) if archive else ():
+            if COPYRIGHT.fullmatch(path):
+                return tar.extractfile(m).read().decode("utf-8", "replace")
     return None
 
 
 def main(work, *packages):
-    import tempfile
     os.makedirs(work, exist_ok=True)
     for package in packages:
         with tempfile.TemporaryDirectory() as folder:
