@@ -8,6 +8,7 @@ from units import DOC0, DOC1, END, HEAD, KIND, NAME0, NAME1, PARENT, START, line
 
 SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
+PATH, TOGETHER = 24, 5                          # what a block is read with: so many tokens of its path; so many blocks, one of the definition around (app/together.h)
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task", "asked")
 SHARE = dict(named=.04, meaning=.34, explain=.03, needle=.03, callers=.05, words=.05, inner=.05, message=.03, absent=.03, task=.15, asked=.20)
@@ -171,6 +172,37 @@ def learn_newlines(tok):
     Piece.newlines = np.array(sorted({i for ids in probe for i in ids if tok.decode([i]).endswith("\n")}), np.uint16)
 
 
+def owners(spans, starts, n):
+    """Whose each of n blocks is: spans [(first, last block)] of definitions that start at bytes `starts` -> [n] number of the definition, or -1.
+    One that begins in a block owns it, else the innermost around its start (app/ranking.h)"""
+    owner = np.full(n, -1, np.int64)
+    for i in sorted(range(len(spans)), key=lambda i: spans[i][0] - spans[i][1]):
+        owner[spans[i][0]:spans[i][1] + 1] = i
+    for i in sorted(range(len(spans)), key=lambda i: -starts[i]):
+        owner[spans[i][0]] = i
+    return owner
+
+
+def together(owner, around, low, high):
+    """The blocks that each of the blocks [low, high) of a segment is read with, without itself twice: that of the definition around its owner
+    (around: {owner: block}), then its owner's first, in the order of the file -> [high - low, TOGETHER] numbers, -1 where there are fewer"""
+    out = np.full((high - low, TOGETHER), -1, np.int64)
+    first = low
+    for b in range(low, high):
+        if b == low or owner[b] < 0 or owner[b] != owner[b - 1]:
+            first, end = b, b + 1
+            while owner[b] >= 0 and end < high and owner[end] == owner[b]:
+                end += 1
+        mine = list(range(first, min(end, first + TOGETHER - 1)))
+        if b not in mine:
+            mine[-1] = b
+        outer = around.get(int(owner[b]), -1)
+        out[b - low, 1:1 + len(mine)] = mine
+        if outer >= 0 and outer not in mine:
+            out[b - low, 0] = outer
+    return out
+
+
 def comment_ranges(f, s, e, rng, share, part=0.0):
     """Takes comments of some definitions of a segment out, or (a share `part` of them) their first sentence
     -> token ranges; {number of a definition: None, or the sentence that went}"""
@@ -198,7 +230,7 @@ def blank(c):
     L, LC, NB, NQ = c.L, c.LC, c.NB, c.NQ
     return dict(T=np.zeros(L, np.int32), y=np.zeros(L, np.int32), w=np.zeros(L, np.float32), seg=np.full(L, -1, np.int32), pos=np.zeros(L, np.int32), blk=np.full(L, NB - 1, np.int32),
                 gold=np.full((NQ, GOLD), -1, np.int32), apos=np.full(NQ, -1, np.int32), qof=np.full(L - LC, -1, np.int32), aim=np.full((L - LC, 2), -1, np.int32), qtype=np.zeros(NQ, np.int32),
-                qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32))
+                qkey=np.full((NQ, 3), -1, np.int32), bkey=np.zeros((NB, 4), np.int32), path=np.zeros((NB, 2), np.int32), together=np.full((NB, TOGETHER), -1, np.int32))
 
 
 class Builder:
@@ -325,6 +357,7 @@ class Builder:
                         needles.append((key, value, place))
                     else:
                         x[0][5].append((x[1], place))
+            o["path"][nb:nb + len(piece.starts)] = p + max(0, len(f.header) - PATH), min(len(f.header), PATH)
             pieces.append((piece, nb, gone, inner, self.asked.get(fi, {})))
             nb += len(piece.starts)
             p += n
@@ -336,6 +369,13 @@ class Builder:
     def targets(self, o, pieces):
         """What can be asked about: definitions, inner comments, strings and calls of a sequence's context, and what people ask"""
         rng, defs, inner, strings, calls, names, people = self.rng, [], [], [], {}, {}, []
+        begins = {}                                              # (file, number of a definition): the block that it starts in, behind its comment
+        for piece, nb, *_ in pieces:
+            f = piece.file
+            low, high = int(f.ends[piece.s - 1]) if piece.s else 0, int(f.ends[piece.e - 1])
+            for i, d in enumerate(f.defs):
+                if low <= d[START] < high and piece.at(d[START]) >= 0:
+                    begins[id(f), i] = nb + piece.at(d[START])
         for piece, nb, gone, comments, questions in pieces:
             f, s, e = piece.file, piece.s, piece.e
             low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
@@ -357,6 +397,9 @@ class Builder:
                 key[1 if not key[1] else 2] = number(name.encode())
                 if d[DOC1] > d[DOC0]:
                     key[3] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
+            mine = sorted(blocks)
+            owner = owners([blocks[i] for i in mine], [f.defs[i][START] for i in mine], nb + len(piece.starts))
+            o["together"][nb:nb + len(piece.starts)] = together(owner, {n: begins.get((id(f), f.defs[i][PARENT]), -1) for n, i in enumerate(mine)}, nb, nb + len(piece.starts))
             for end, i, told in comments:
                 at = piece.at(end)
                 if at >= 0 and i in blocks:

@@ -40,7 +40,7 @@ class Repository:
                 for i, text in enumerate(lines):
                     insert.setdefault(rng.randrange(last), []).append((text, len(self.tasks), i))
                 self.tasks.append({"level": level, "kind": kind, "question": question, "words": words, "matters": matters, "blocks": {}})
-        self.segments, self.defs, self.calls, self.files, self.gone, self.pieces = [], [], {}, [], {}, {}
+        self.segments, self.headers, self.defs, self.calls, self.files, self.gone, self.pieces = [], [], [], {}, [], {}, {}
         number = {}
         nb = total = 0
         for j, (f, s, e) in enumerate(cuts):
@@ -73,6 +73,7 @@ class Repository:
                     if b >= 0:
                         self.calls.setdefault(m.group(1).decode(), set()).add(nb + b)
             self.segments.append((piece.tokens, piece.starts))
+            self.headers.append(len(f.header))
             nb += len(piece.starts)
             total += piece.n
             if total >= most:
@@ -87,20 +88,22 @@ class Repository:
         """Number of blocks of the first `level` tokens"""
         return max(1, int(np.searchsorted(self.starts, level, side="right")) - 1)
 
-    def own(self):
+    def own(self, counted=True):
         """After all is laid out: who owns a block, and the lexical channel. A definition that begins in a block owns it, else the innermost
         around its start (app/ranking.h). self.owner [blocks]: number in self.defs or -1"""
         blocks = sum(len(starts) for _, starts in self.segments)
-        self.owner = np.full(blocks, -1, np.int64)
-        order = sorted(range(len(self.defs)), key=lambda i: self.defs[i]["blocks"][0] - self.defs[i]["blocks"][1])
-        for i in order:
-            b0, b1 = self.defs[i]["blocks"]
-            self.owner[b0:b1 + 1] = i
-        for i in sorted(range(len(self.defs)), key=lambda i: -self.defs[i]["d"][D.START]):
-            self.owner[self.defs[i]["blocks"][0]] = i
-        self.words = words.Words(self.files, self.gone)
-        self.number = {x["key"]: i for i, x in enumerate(self.defs)}
-        self.proposed = {}
+        self.owner = D.owners([x["blocks"] for x in self.defs], [x["d"][D.START] for x in self.defs], blocks)
+        begins = {(n, i): nb + piece.at(d[D.START]) for n, pieces in self.pieces.items() for piece, nb, low, high in pieces for i, d in enumerate(piece.file.defs) if low <= d[D.START] < high and piece.at(d[D.START]) >= 0}
+        around = {i: begins.get((x["key"][0], x["d"][D.PARENT]), -1) for i, x in enumerate(self.defs)}
+        self.together, self.path, nb = [], [], 0
+        for (tokens, starts), at, header in zip(self.segments, np.cumsum([0] + [len(tokens) for tokens, _ in self.segments]), self.headers):
+            self.together.append(D.together(self.owner, around, nb, nb + len(starts)))
+            self.path += [(at + max(0, header - D.PATH), min(header, D.PATH))] * len(starts)
+            nb += len(starts)
+        self.together, self.path = np.concatenate(self.together), np.array(self.path, np.int64)
+        self.number, self.proposed = {x["key"]: i for i, x in enumerate(self.defs)}, {}
+        self.words = words.Words(self.files, self.gone) if counted else None
+        return self
 
     def prepare(self, questions):
         """What propose() will say of each, found by several processes: of tens of millions of tokens it takes a second each"""
@@ -292,7 +295,7 @@ def by_hand(run, files, log):
             continue
         r = Repository(mine, run.tok, 1e9, 1, hidden=0, needles=0, tasks=0)
         r.own()
-        s, asked = run.encode(r.segments), []
+        s, asked = run.encode(r.segments, r.path, r.together), []
         for q in rows:
             answers = written.answers(q)
             defs = {i for i, x in enumerate(r.defs) if (x["file"].path, re.split(r"::|\.", x["name"])[-1]) in answers and x["kind"] in ("function", "method")}
@@ -342,8 +345,7 @@ def main():
         if name in ("questions", a.strangers):
             continue
         r = Repository(files, tok, a.tokens, 11)
-        if not a.no_words:
-            r.own()
+        r.own(not a.no_words)
         rows = r.questions(a.n, 1)
         ranked_at = [level for level in r.levels if (level > 100000 or level == r.levels[-1]) and (not a.ranked or round(level / 2**20) in map(int, a.ranked.split(",")))]
         if not a.no_words:
@@ -382,15 +384,15 @@ def main():
         save()
     for name, (files, r, rows, strange, ranked_at) in sets.items():
         t = time.time()
-        s = run.encode(r.segments)
+        s = run.encode(r.segments, r.path, r.together)
         if gpu:
             torch.cuda.synchronize()
         log(name, "files", len(files), "tokens", s.tokens, "blocks", s.blocks, "encoded in %.1f s" % (time.time() - t))
         for level in SMALL if not a.no_small else ():
             sums = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
             for i in range(a.contexts):
-                small = Repository(files, run.tok, level, 100 + i, needles=64, tasks=2, order_seed=100 + i)
-                encoded = run.encode(small.segments)
+                small = Repository(files, run.tok, level, 100 + i, needles=64, tasks=2, order_seed=100 + i).own(False)
+                encoded = run.encode(small.segments, small.path, small.together)
                 for how in ("sparse", "dense", "window"):
                     for kind, c in solve(run, encoded, small.tasks, encoded.blocks, how).items():
                         sums[how][kind].update(c)

@@ -89,7 +89,7 @@ def main(folder, dev, out=None, wait=False):
         run.lexical = json.load(f).get("lexical_weight", 0.0)
     rows = []
     for repo, r, asked in laid:
-        rows += candidates(run, r, run.encode(r.segments), asked)
+        rows += candidates(run, r, run.encode(r.segments, r.path, r.together), asked)
         evaluate.log(repo, "asked")
     results = {}
     for factor in FACTORS:

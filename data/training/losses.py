@@ -1,5 +1,6 @@
 """What the model is trained for, beside the next token: that landmarks, and attention, find the right blocks."""
 import torch, torch.nn.functional as F
+from data import PATH
 
 LOW = -1e4
 
@@ -184,16 +185,39 @@ def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens):
     return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M), (score.detach(), place, first.reshape(-1), size.reshape(-1))
 
 
-def read(alone, x, near, pos, ordered, ap, asked, wrong, tokens, right=2):
+def beside(path, together, first, size):
+    """What a block is read with -> rows of tokens and which of them count, [blocks, PATH + 64 * TOGETHER] (data.py).
+    path [blocks, 2]: first token of the path and how many; together [blocks, TOGETHER]: numbers of blocks, -1 where there are fewer;
+    first, size [blocks]: of the blocks' own tokens. A path that is in one of the blocks is not read twice."""
+    n, device = path.size(0), path.device
+    reach, way = torch.arange(64, device=device), torch.arange(PATH, device=device)
+    blocks = together.clamp(min=0)
+    rows = torch.cat([path[:, :1] + way, (first[blocks][..., None] + reach).view(n, -1)], 1)
+    begun = ((first[blocks] <= path[:, :1]) & (path[:, :1] < first[blocks] + size[blocks]) & (together >= 0)).any(1)
+    ok = torch.cat([(way < path[:, 1:]) & ~begun[:, None], ((reach < size[blocks][..., None]) & (together >= 0)[..., None]).view(n, -1)], 1)
+    return torch.where(ok, rows, 0), ok
+
+
+def read(alone, x, near, pos, ordered, path, together, ap, asked, wrong, tokens, right=2):
     """Of what late() ordered, the `wrong` best wrong blocks and the `right` best right ones, ordered by its score and by what the question
-    finds when it reads each alone (model.alone). x [B, QL, d], near: k, v [B, KV, LC, hd] a layer, ordered: of late(),
-    ap, asked [B, M] (the first M questions of those of late()) -> loss, best block right [B, M]"""
+    finds when it reads each, with the definition around it, and nothing else (model.alone, beside()). x [B, QL, d], near: k, v [B, KV, LC, hd] a layer,
+    ordered: of late(), path [B, NB, 2], together [B, NB, TOGETHER] (data.py), ap, asked [B, M] (the first M questions of those of late())
+    -> loss, best block right [B, M]"""
     B, M = ap.shape
     KV, LC, hd = near[0][0].shape[1:]
     score, place, first, size = ordered
+    N = first.size(0) // B
     most = score.size(1) - 8                                                           # late()'s blocks
     some = (lambda t: t.view(B, -1, t.size(1))[:, :M].reshape(B * M, -1))
     score, place = some(score), some(place)
+    own = torch.arange(B, device=ap.device)[:, None, None]
+    with_it = torch.where(together[:, :N] >= 0, together[:, :N] + own * N, -1).reshape(B * N, -1)
+    # blocks that are read with the same ones are one place: the right one is kept, or the first
+    last = with_it[:, 1:].amax(1)
+    same_place = (with_it[place][:, :, None, 1] == with_it[place][:, None, :, 1]) & (last[place][:, :, None] == last[place][:, None])
+    order = torch.cat([torch.arange(8, 8 + most, device=ap.device), torch.arange(8, device=ap.device)])
+    again = (same_place & (order[:, None] > order[None]) & (score > LOW / 2)[:, None]).any(2)
+    score = score.masked_fill(again, LOW)
     bad, good = score[:, :most].topk(wrong, 1), score[:, most:].topk(right, 1)
     score = torch.cat([bad.values, good.values], 1)
     place = place.gather(1, torch.cat([bad.indices, good.indices + most], 1))
@@ -201,10 +225,11 @@ def read(alone, x, near, pos, ordered, ap, asked, wrong, tokens, right=2):
     start = (ap.reshape(-1) - n + 1).view(B, M, 1)
     at = (start + torch.arange(tokens, device=ap.device)).clamp(max=x.size(1) - 1).view(B, -1, 1)
     mine = torch.gather(x, 1, at.expand(-1, -1, x.size(-1))).view(B * M, tokens, -1)
-    reach = torch.arange(64, device=ap.device)
-    ok = (reach < size[place][..., None]) & (score > LOW / 2)[..., None]
-    rows = torch.where(ok, first[place][..., None] + reach, 0)
-    there = [tuple(t.transpose(1, 2).reshape(B * LC, -1).index_select(0, rows.view(-1)).view(B * M, place.size(1), 64, KV, hd) for t in kv) for kv in near]
+    way = torch.stack([path[:, :N, 0] + own[..., 0] * LC, path[:, :N, 1]], -1).reshape(B * N, 2)
+    rows, ok = beside(way[place.reshape(-1)], with_it[place.reshape(-1)], first, size)
+    J = rows.size(1)
+    ok = ok.view(B * M, -1, J) & (score > LOW / 2)[..., None]
+    there = [tuple(t.transpose(1, 2).reshape(B * LC, -1).index_select(0, rows.view(-1)).view(B * M, place.size(1), J, KV, hd) for t in kv) for kv in near]
     score = (score + alone(mine, n.clamp(max=tokens), there, ok)).masked_fill(score < LOW / 2, LOW)
     valid = asked.reshape(-1) & (good.values[:, 0] > LOW / 2) & (n <= tokens)
     loss = torch.logsumexp(score, 1) - torch.logsumexp(score[:, wrong:], 1)

@@ -185,9 +185,9 @@ class Model(nn.Module):
         return rms(x) * self.nf.to(x.dtype), aux, (before, far)
 
     def alone(self, x, n, near, ok):
-        """Each question reads one block and nothing else: in every global layer its tokens attend to their own and to the block's.
-        x [Q, T, d]: tokens of questions up to <a>, before the first global layer, n [Q] of them; near: k, v [Q, C, J, KV, hd] of C blocks of
-        at most J tokens for each question, per global layer; ok [Q, C, J] -> [Q, C]: a score of each block"""
+        """Each question reads one place and nothing else: in every global layer its tokens attend to their own and to the place's.
+        x [Q, T, d]: tokens of questions up to <a>, before the first global layer, n [Q] of them; near: k, v [Q, C, J, KV, hd] of C places of
+        at most J tokens for each question, per global layer; ok [Q, C, J] -> [Q, C]: a score of each place"""
         c = self.c
         Q, T, _ = x.shape
         C, J = ok.shape[1:]

@@ -5,7 +5,7 @@ import json, os, re, struct
 import numpy as np
 import torch, torch.nn.functional as F
 import controls as C, settings, travel
-from losses import maxsim
+from losses import beside, maxsim
 from model import Model, attend_plain, flex_attention, masks, masks_plain, rms
 
 HELD, HELD_BEST = 96, 2
@@ -49,6 +49,7 @@ def open_model(folder, device, half):
     tensors, j = read_model(folder)
     c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
                           ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, read_weight="read_tokens" in j, read_tokens=j.get("read_tokens", 0), late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0), word_rows=j.get("word_rows", 0), word_dim=j.get("word_dim", 0))
+    c.read_together = "read_blocks" in j                          # else a block is read without the definition around it
     m = Model(c, half, os.path.join(folder, "tokenizer.json"))
     m.load_state_dict(tensors)
     return m.to(device).eval().requires_grad_(False)
@@ -140,8 +141,9 @@ class Runner:
         return out
 
     @torch.no_grad()
-    def encode(self, segments):
-        """segments: [(tokens, block starts)] -> Context"""
+    def encode(self, segments, path=None, together=None):
+        """segments: [(tokens, block starts)]; path [blocks, 2], together [blocks, TOGETHER]: what a block is read with (losses.beside), else
+        itself alone -> Context"""
         c, R, L = self.c, self.rows, self.length
         n, nb = sum(len(t) for t, _ in segments), sum(len(b) for _, b in segments)
         s = Context()
@@ -157,6 +159,9 @@ class Runner:
             off += len(t)
         s.start = torch.from_numpy(np.concatenate(starts + [[off]])).to(self.device)
         s.tokens, s.blocks = n, nb
+        if together is None or not c.read_together:
+            path, together = np.zeros((nb, 2), np.int64), np.stack([np.full(nb, -1), np.arange(nb)], 1)
+        s.path, s.together = (torch.from_numpy(x).to(self.device) for x in (path, together))
         most, i, w, wb = R * L // 8, 0, 0, 0
         while i < len(segments):
             T, S = np.zeros((R, L), np.int64), np.full((R, L), -1, np.int32)
@@ -296,22 +301,22 @@ class Runner:
         return torch.cat([maxsim(q[i:i + 1], s.k[-1][torch.where(ok, first + reach, 0)[i:i + 1]], ok[i:i + 1]) for i in range(len(a))])
 
     def alone(self, x, a, blocks, score, s):
-        """score [n, K] of blocks [n, K], and what questions say of the best READ of them when they read each alone (Model.alone), of
+        """score [n, K] of blocks [n, K], and what questions say of the best READ places of them when they read each alone (Model.alone), of
         the others what they say of the worst of those; x [n, Lq, d]: before the first global layer, <a> at a [n] -> [n, K]"""
-        reach, out = torch.arange(int((s.start[1:] - s.start[:-1]).max()), device=self.device), score.clone()
+        out, size = score.clone(), s.start[1:] - s.start[:-1]
         for i, n in enumerate((a + 1).tolist()):
             if n > self.c.read_tokens:
                 continue
-            own, first = np.unique(blocks[i].cpu().numpy(), return_index=True)
-            own, mine = torch.from_numpy(own).to(self.device), score[i, torch.from_numpy(first).to(self.device)]
-            best = mine.topk(min(READ, len(own))).indices
-            start = s.start[own[best]][None, :, None]
-            ok = reach < s.start[own[best] + 1][None, :, None] - start
-            rows = torch.where(ok, start + reach, 0)
-            said = self.m.alone(x[i:i + 1, :n], torch.tensor([n], device=self.device), [(k[rows], v[rows]) for k, v in zip(s.k, s.v)], ok)[0]
-            every = said.min().repeat(len(own))
-            every[best] = said
-            out[i] += every[torch.searchsorted(own, blocks[i])]
+            with_it, at = s.together[blocks[i]][:, 1:].tolist(), {}            # at: {place: its candidates}, best first
+            for j in score[i].argsort(descending=True, stable=True).tolist():
+                at.setdefault(tuple(with_it[j]), []).append(j)
+            best = torch.stack([blocks[i, js[0]] for js in at.values()][:READ])
+            rows, ok = beside(s.path[best], s.together[best], s.start[:-1], size)
+            said = self.m.alone(x[i:i + 1, :n], torch.tensor([n], device=self.device), [(k[rows][None], v[rows][None]) for k, v in zip(s.k, s.v)], ok[None])[0]
+            of = torch.full_like(score[i], said.min())
+            for v, js in zip(said.tolist(), at.values()):
+                of[js] = v
+            out[i] += of
         return out
 
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):

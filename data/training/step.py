@@ -24,7 +24,7 @@ class Step:
         self.bufs["y"], self.bufs["blk"] = (torch.zeros(B, c.L, dtype=torch.int64, device=device) for _ in range(2))
         self.bufs["w"] = torch.zeros(B, c.L, device=device)
         self.small = {k: torch.zeros(B, *shape, dtype=torch.int64, device=device) for k, shape in
-                      dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), aim=(c.L - c.LC, 2), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4)).items()}
+                      dict(gold=(c.NQ, D.GOLD), apos=(c.NQ,), qof=(c.L - c.LC,), aim=(c.L - c.LC, 2), qtype=(c.NQ,), qkey=(c.NQ, 3), bkey=(c.NB, 4), path=(c.NB, 2), together=(c.NB, D.TOGETHER)).items()}
         self.local, self.context = masks(c, self.bufs["seg"], device) if compiled else (None, None)
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
         self.net, self.language, self.retrieval, self.nothing, self.joint, self.answer_tokens, self.mass, self.late = (
@@ -85,7 +85,7 @@ class Step:
                 out["late"], late, ordered = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens)
                 if c.read_weight:
                     M = c.read_questions
-                    out["read"], read = losses.read(model.alone, before, near, self.bufs["pos"][:, c.LC:], ordered, ap[:, :M], (asked & ~absent)[:, :M], c.read_wrong, c.read_tokens)
+                    out["read"], read = losses.read(model.alone, before, near, self.bufs["pos"][:, c.LC:], ordered, s["path"], s["together"], ap[:, :M], (asked & ~absent)[:, :M], c.read_wrong, c.read_tokens)
         return out, dict(asked=asked, absent=absent, ce=ce.detach(), hits=hits, ordered=(late, read), margins=margins, shares=shares)
 
     @torch.no_grad()
