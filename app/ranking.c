@@ -137,9 +137,8 @@ static uint32_t end_in(const sx_rank_definition *d, uint32_t next)
     return d->end_byte < next ? d->end_byte : next;
 }
 
-/* The definition that owns a block, or -1. */
-static int32_t block_owner(const sx_rank_block *block, const sx_rank_definition *definitions,
-                           size_t n, const char *question)
+int32_t sx_rank_owner(const sx_rank_block *block, const sx_rank_definition *definitions, size_t n,
+                      const char *question)
 {
     size_t first = lower_bound(definitions, n, block->file, block->start_byte);
     int32_t owner = -1, around = -1;
@@ -164,6 +163,17 @@ static int32_t block_owner(const sx_rank_block *block, const sx_rank_definition 
     before = end_in(&definitions[around], definitions[owner].boundary) - block->start_byte;
     behind = end_in(&definitions[owner], block->end_byte) - definitions[owner].boundary;
     return before > behind ? around : owner;
+}
+
+int sx_rank_definition_compare(const void *pa, const void *pb)
+{
+    const sx_rank_definition *a = pa, *b = pb;
+
+    if (a->file != b->file)
+        return a->file < b->file ? -1 : 1;
+    if (a->boundary != b->boundary)
+        return a->boundary < b->boundary ? -1 : 1;
+    return a->end_byte > b->end_byte ? -1 : a->end_byte < b->end_byte;
 }
 
 static int by_identity(const void *pa, const void *pb)
@@ -217,7 +227,7 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
 
     for (size_t i = 0; i < in->n_blocks; i++) {
         const sx_rank_block *block = &in->blocks[i];
-        int32_t owner = block_owner(block, in->definitions, in->n_definitions, in->question);
+        int32_t owner = sx_rank_owner(block, in->definitions, in->n_definitions, in->question);
 
         spans[i] = (sx_rank_span){.file = block->file,
                                   .definition = owner,

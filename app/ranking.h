@@ -71,6 +71,8 @@ typedef struct sx_rank_definition { /* sorted by file, boundary, then outer befo
     uint32_t start_byte, end_byte;
     const char *name;
 } sx_rank_definition;
+/* That order, for qsort. */
+int sx_rank_definition_compare(const void *a, const void *b);
 
 typedef struct sx_rank_span {
     uint32_t file;
@@ -103,6 +105,10 @@ bool sx_question_of_tests(const char *question);
 
 /* Is the answer here? margin: sx_answer's. */
 bool sx_rank_found(float margin, const sx_rank_span *spans, size_t n);
+
+/* 1: the definition that owns a block, or -1. */
+int32_t sx_rank_owner(const sx_rank_block *block, const sx_rank_definition *definitions, size_t n,
+                      const char *question);
 
 /* spans: room for in->n_blocks. Returns how many there are, best first. */
 size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in);

@@ -113,13 +113,7 @@ static int take_definition(const sx_definition_row *row, void *user)
 
 static int by_boundary(const void *pa, const void *pb)
 {
-    const sx_rank_definition *a = &((const detail *)pa)->rank, *b = &((const detail *)pb)->rank;
-
-    if (a->file != b->file)
-        return a->file < b->file ? -1 : 1;
-    if (a->boundary != b->boundary)
-        return a->boundary < b->boundary ? -1 : 1;
-    return a->end_byte > b->end_byte ? -1 : a->end_byte < b->end_byte;
+    return sx_rank_definition_compare(&((const detail *)pa)->rank, &((const detail *)pb)->rank);
 }
 
 static int by_number(const void *pa, const void *pb)
@@ -440,10 +434,21 @@ static size_t first_place(uint32_t *blocks, void *user)
                              SX_PLACE_MOST);
 }
 
+static int read_passages(sx_passage *out, const uint32_t *blocks, size_t n, void *user)
+{
+    asking *a = user;
+
+    pthread_mutex_lock(&a->session->index_lock);
+    a->rc = sx_session_passages(a->session, out, blocks, n, a->failure);
+    pthread_mutex_unlock(&a->session->index_lock);
+    return a->rc < 0;
+}
+
 int sx_session_ask(sx_session *s, const sx_request *question, sx_reply *reply, sx_failure *failure)
 {
     asking a = {.session = s, .question = question, .reply = reply, .failure = failure};
-    sx_ask_options options = {.attention = question->attention, .place = first_place};
+    sx_ask_options options = {
+        .attention = question->attention, .place = first_place, .passages = read_passages};
     uint32_t joined[SX_FINDS * SX_FIND_BLOCKS];
     sx_answer answer = {0};
     char *text;

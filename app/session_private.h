@@ -62,6 +62,11 @@ size_t sx_session_blocks(const sx_session *session, const sx_context_file *file,
 int sx_session_propose(sx_session *session, const char *question, sx_rank_find *finds,
                        size_t *n_finds, uint32_t *blocks, size_t *n_blocks);
 
+/* passages.c: what each of n blocks is read with, alone: out [n]. Needs the index's mutex. 0, or
+ * -ENOMEM or the index's error, told in *failure. */
+int sx_session_passages(sx_session *session, sx_passage *out, const uint32_t *blocks, size_t n,
+                        sx_failure *failure);
+
 /* encoder.c: encodes every segment of the commit that has no landmarks yet. Needs the lock. */
 int sx_session_encode(sx_session *session, sx_failure *failure);
 

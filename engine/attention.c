@@ -101,7 +101,8 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
                        .capacity = capacity,
                        .k = (int)k,
                        .width = (int)width,
-                       .joins = joins};
+                       .joins = joins,
+                       .passages = t->config.read_blocks ? options->passages : NULL};
     q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->x = sx_transformer_rows(CHUNK, (size_t)t->d);
@@ -185,7 +186,7 @@ static bool sort_row(int32_t *block, float *score, int k)
     if (!all)
         return false;
     for (int b = 0; b < k; b++)
-        all[b] = (sx_scored_block){(uint32_t)b, score[b]};
+        all[b] = (sx_scored_block){.block = (uint32_t)b, .score = score[b]};
     qsort(all, (size_t)k, sizeof *all, sx_scored_block_compare);
     for (int b = 0; b < k; b++) {
         score[b] = all[b].score;

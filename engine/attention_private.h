@@ -39,7 +39,8 @@ struct sx_question {
     sx_selection *selection;   /* [n_global] of the last token */
     sx_late_interaction *late; /* NULL: the model has none, or nothing is selected */
     sx_reading *reading;       /* likewise */
-    sx_scored_block *order;    /* [n_order] best first: sx_question_look_again() */
+    int (*passages)(sx_passage *out, const uint32_t *blocks, size_t n, void *user); /* options' */
+    sx_scored_block *order; /* [n_order] best first: sx_question_look_again() */
     size_t n_order;
 };
 

@@ -122,6 +122,12 @@ void sx_context_locate(const sx_context *context, uint32_t block, uint32_t *segm
     *block_in_segment = block - context->parts[*segment].first_block;
 }
 
+bool sx_context_has(const sx_context *context, uint32_t block)
+{
+    const sx_context_part *part = &context->parts[context->block_part[block]];
+    return part->kept || part->recomputed;
+}
+
 const void *sx_context_rows(const sx_context *context, uint32_t block, int global, int32_t *n_rows)
 {
     const sx_context_part *part = &context->parts[context->block_part[block]];

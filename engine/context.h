@@ -31,6 +31,8 @@ struct sx_context {
  * kept. event is asked and told while that lasts. 0, -ECANCELED, -ENOMEM, -EINVAL. */
 int sx_context_need(sx_context *context, const int32_t *blocks, size_t n, sx_event_fn event,
                     void *user, char *err, size_t errlen);
+/* Are its k and v at hand, so that sx_context_need() has nothing to do? */
+bool sx_context_has(const sx_context *context, uint32_t block);
 /* The rows of a block in one global layer; sx_context_need() has been called for it. */
 const void *sx_context_rows(const sx_context *context, uint32_t block, int global, int32_t *n_rows);
 

@@ -35,6 +35,8 @@ typedef struct sx_engine_info {
     char device[64];   /* "cpu (avx512, 2 threads)" */
     uint32_t n_global; /* global layers */
     uint32_t segment_tokens, block_tokens, header_tokens, file_token, top_k;
+    /* Tokens of its path, and blocks, that a block is read with at most (sx_passage); 0: none */
+    uint32_t read_path, read_blocks;
     float lexical_weight; /* what words count beside landmarks in the ranking (app/ranking.h) */
     size_t landmark_row;  /* bytes of a row in the slab landmarks.<model>: one block, one layer */
     size_t kv_row;        /* bytes of a row in the slab kv.<model>: one token, one layer */
@@ -161,6 +163,16 @@ typedef struct sx_event {
 typedef int (*sx_event_fn)(const sx_event *event, void *user);
 
 enum { SX_PLACE_MOST = 8 }; /* as many as training holds right for one definition */
+/* What is read where a question is to say of a block, alone, how well it answers: the definition
+ * that the block belongs to, as far as it fits, and what a reader of it would look up to. */
+enum { SX_PASSAGE_BLOCKS = 5 };
+typedef struct sx_passage {
+    uint32_t path, path_first, path_tokens; /* the path: tokens of block `path`; 0 tokens: none */
+    int32_t around; /* block in which the definition around begins, -1: none, or among `blocks` */
+    uint32_t n;     /* 1 to SX_PASSAGE_BLOCKS - 1 */
+    uint32_t blocks[SX_PASSAGE_BLOCKS - 1]; /* the block itself and others; two with the same ones
+                                             * are one passage */
+} sx_passage;
 typedef struct sx_ask_options {
     uint32_t max_tokens; /* 0: 72 */
     uint32_t top_k;      /* 0: the model's */
@@ -172,6 +184,10 @@ typedef struct sx_ask_options {
      * from and from no other (sparse attention only). blocks: room for SX_PLACE_MOST -> how many;
      * 0: from wherever each token chooses. Called with sx_ask()'s user. NULL: likewise. */
     size_t (*place)(uint32_t *blocks, void *user);
+    /* Asked before READ, where the model reads passages (sx_engine_info.read_blocks): those of n
+     * blocks. Non-zero stops the answer, as an event's. Called with sx_ask()'s user. NULL: a block
+     * is its own passage. */
+    int (*passages)(sx_passage *out, const uint32_t *blocks, size_t n, void *user);
 } sx_ask_options;
 
 typedef struct sx_answer {

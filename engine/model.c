@@ -2,6 +2,7 @@
  * refused here can never reach a kernel. */
 #include "engine/model.h"
 
+#include "engine/engine_private.h"
 #include "engine/file.h"
 #include "engine/json.h"
 #include "engine/tokenizer.h"
@@ -140,6 +141,10 @@ static int read_ranking(sx_config *c, const json_t *root, const sx_json_source *
         rc = sx_json_u32(root, "late_tokens", 1, 512, &c->late_tokens, source);
     if (rc == 0 && json_object_get(root, "read_tokens"))
         rc = sx_json_u32(root, "read_tokens", 1, 512, &c->read_tokens, source);
+    if (rc == 0 && json_object_get(root, "read_path"))
+        rc = sx_json_u32(root, "read_path", 0, SX_HEADER_TOKENS, &c->read_path, source);
+    if (rc == 0 && json_object_get(root, "read_blocks"))
+        rc = sx_json_u32(root, "read_blocks", 2, SX_PASSAGE_BLOCKS, &c->read_blocks, source);
     return rc;
 }
 

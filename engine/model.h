@@ -24,6 +24,9 @@ typedef struct sx_config { /* of model_type "sparsex"; names as in config.json *
     bool has_null_scores;
     uint32_t late_tokens; /* of a question, for late_interaction.h; 0: the model has none */
     uint32_t read_tokens; /* a question has at most, for reading.h; 0: the model has none */
+    /* What a block is read with: so many tokens of its path, so many blocks at most, itself and one
+     * of the definition around its own among them (sx_passage). 0: nothing beside itself. */
+    uint32_t read_path, read_blocks;
     /* Of the table of words (word.h), the part of a token that is its word's; both 0: the model has
      * none. word_rows is a power of two. */
     uint32_t word_rows, word_dim;

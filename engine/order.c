@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,46 +36,130 @@ static bool ask_event(void *user)
     return sx_question_go_on(a->event, a->user);
 }
 
-/* score[i] += what the best SX_READ_MOST of n blocks, by score, say read alone, and the least of it
- * for the rest. */
-static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size_t n,
+static bool same_passage(const sx_passage *a, const sx_passage *b)
+{
+    return a->n == b->n && memcmp(a->blocks, b->blocks, sizeof *a->blocks * a->n) == 0;
+}
+
+/* The passages of n blocks, as the question's caller sees them, checked; else each block is its
+ * own.
+ */
+static int find_passages(const sx_question *q, sx_passage *passages, const uint32_t *blocks,
+                         size_t n, void *user, char *err, size_t errlen)
+{
+    uint32_t most = q->context->n_blocks;
+
+    for (size_t i = 0; i < n; i++)
+        passages[i] = (sx_passage){.around = -1, .n = 1, .blocks = {blocks[i]}};
+    if (q->passages && q->passages(passages, blocks, n, user))
+        return sx_question_cancelled(err, errlen);
+    for (size_t i = 0; i < n; i++) {
+        bool good = passages[i].n >= 1 && passages[i].n < SX_PASSAGE_BLOCKS &&
+                    passages[i].path < most &&
+                    (passages[i].around < 0 || (uint32_t)passages[i].around < most);
+        for (uint32_t j = 0; good && j < passages[i].n; j++)
+            good = passages[i].blocks[j] < most;
+        if (!good) {
+            snprintf(err, err ? errlen : 0, "E-BUG: a passage that is not among %u blocks", most);
+            return -ENOTRECOVERABLE;
+        }
+    }
+    return 0;
+}
+
+/* One more run of a passage: `most` rows of a block from its row `first` on, as far as it goes.
+ * What would have to be encoded again first is left out. */
+static void add_run(const sx_question *q, const void **rows, int32_t *n_rows, int *n_runs,
+                    uint32_t block, uint32_t first, uint32_t most)
+{
+    int n_global = (int)q->t->config.n_global;
+    int32_t there = 0;
+
+    if (!sx_context_has(q->context, block))
+        return;
+    for (int g = 0; g < n_global; g++) {
+        const char *row = sx_context_rows(q->context, block, g, &there);
+        rows[*n_runs * n_global + g] = row + (size_t)first * q->context->engine->info.kv_row;
+    }
+    there = (uint32_t)there > first ? there - (int32_t)first : 0;
+    n_rows[(*n_runs)++] = (uint32_t)there > most ? (int32_t)most : there;
+}
+
+static void add_passage(const sx_question *q, const void **rows, int32_t *n_rows, int *n_runs,
+                        const sx_passage *passage)
+{
+    *n_runs = 0;
+    if (passage->path_tokens > 0)
+        add_run(q, rows, n_rows, n_runs, passage->path, passage->path_first, passage->path_tokens);
+    if (passage->around >= 0)
+        add_run(q, rows, n_rows, n_runs, (uint32_t)passage->around, 0, INT32_MAX);
+    for (uint32_t i = 0; i < passage->n; i++)
+        add_run(q, rows, n_rows, n_runs, passage->blocks[i], 0, INT32_MAX);
+}
+
+/* score[i] += what the best SX_READ_MOST passages of n blocks, by score, say read alone, and the
+ * least of it for the rest. */
+static int read_alone(sx_question *q, float *score, bool *read, const uint32_t *blocks, size_t n,
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
-    int n_global = (int)q->t->config.n_global, most = n < SX_READ_MOST ? (int)n : SX_READ_MOST, rc;
+    size_t runs = SX_READING_RUNS, n_global = q->t->config.n_global;
+    int n_passages = 0, rc, n_runs[SX_READ_MOST];
     sx_scored_block *order = malloc(sizeof *order * (n + 1));
-    const void **rows = calloc((size_t)most * (size_t)n_global + 1, sizeof *rows);
-    int32_t n_rows[SX_READ_MOST];
+    sx_passage *passage_of = malloc(sizeof *passage_of * (n + 1));
+    const void **rows = calloc(SX_READ_MOST * runs * n_global + 1, sizeof *rows);
+    int32_t *n_rows = calloc(SX_READ_MOST * runs + 1, sizeof *n_rows);
+    int *number = malloc(sizeof *number * (n + 1)); /* of the passage of order[i]; -1: not read */
+    const sx_passage *passages[SX_READ_MOST];
     float said[SX_READ_MOST], least = INFINITY;
 
-    if (!order || !rows) {
+    if (!order || !passage_of || !rows || !n_rows || !number) {
         rc = sx_question_no_memory(err, errlen);
         goto out;
     }
+    if ((rc = find_passages(q, passage_of, blocks, n, user, err, errlen)) < 0)
+        goto out;
     for (size_t i = 0; i < n; i++)
-        order[i] = (sx_scored_block){(uint32_t)i, score[i]};
+        order[i] = (sx_scored_block){.block = (uint32_t)i, .score = score[i]};
     qsort(order, n, sizeof *order, sx_scored_block_compare);
-    for (int i = 0; i < most; i++)
-        for (int g = 0; g < n_global; g++)
-            rows[i * n_global + g] = sx_context_rows(q->context, blocks[order[i].block], g,
-                                                     &n_rows[i]);
-    rc = sx_reading_score(q->reading, said, rows, n_rows, most, q->context->engine->kv_format,
-                          q->context->engine->threads, ask_event, &(asked){event, user});
+    for (size_t i = 0; i < n; i++) {
+        const sx_passage *mine = &passage_of[order[i].block];
+
+        for (number[i] = 0; number[i] < n_passages; number[i]++)
+            if (same_passage(passages[number[i]], mine))
+                break;
+        if (number[i] == SX_READ_MOST)
+            number[i] = -1;
+        else if (number[i] == n_passages)
+            passages[n_passages++] = mine;
+    }
+    for (int i = 0; i < n_passages; i++)
+        add_passage(q, rows + (size_t)i * runs * n_global, n_rows + (size_t)i * runs, &n_runs[i],
+                    passages[i]);
+    rc = sx_reading_score(q->reading, said, rows, n_rows, n_runs, n_passages,
+                          q->context->engine->kv_format, q->context->engine->threads, ask_event,
+                          &(asked){event, user});
     if (rc < 0) {
         rc = rc == -ECANCELED ? sx_question_cancelled(err, errlen)
                               : sx_question_no_memory(err, errlen);
         goto out;
     }
-    for (int i = 0; i < most; i++)
+    for (int i = 0; i < n_passages; i++)
         least = fminf(least, said[i]);
-    for (size_t i = 0; i < n; i++)
-        score[order[i].block] += i < (size_t)most ? said[i] : least;
+    for (size_t i = 0; i < n; i++) {
+        score[order[i].block] += number[i] >= 0 ? said[number[i]] : least;
+        if (read)
+            read[order[i].block] = number[i] >= 0;
+    }
 out:
     free(order);
+    free(passage_of);
     free(rows);
+    free(n_rows);
+    free(number);
     return rc;
 }
 
-int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size_t n,
+int sx_question_score(sx_question *q, float *score, bool *read, const uint32_t *blocks, size_t n,
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
     int last = (int)q->t->config.n_global - 1, rc;
@@ -82,6 +167,8 @@ int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size
 
     for (size_t i = 0; i < n; i++)
         score[i] = landmark_score(q, blocks[i]);
+    if (read)
+        memset(read, 0, sizeof *read * n);
     if (n == 0 || (!q->late && !q->reading))
         return 0;
     if ((rc = sx_context_need(q->context, (const int32_t *)blocks, n, event, user, err, errlen)) <
@@ -92,7 +179,7 @@ int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size
         score[i] += sx_late_interaction_score(q->late, rows, q->context->engine->kv_format, n_rows);
     }
     return q->reading && sx_reading_can(q->reading)
-               ? read_alone(q, score, blocks, n, event, user, err, errlen)
+               ? read_alone(q, score, read, blocks, n, event, user, err, errlen)
                : 0;
 }
 
@@ -150,7 +237,8 @@ static size_t best_by_landmarks(sx_question *q, sx_scored_block *best)
                 sum[b] += weight * layer[b];
         }
         for (uint32_t b = 0; b < part->n_blocks; b++)
-            keep_best(best, &n, SX_CANDIDATES, (sx_scored_block){part->first_block + b, sum[b]});
+            keep_best(best, &n, SX_CANDIDATES,
+                      (sx_scored_block){.block = part->first_block + b, .score = sum[b]});
     }
     return n;
 }
@@ -162,13 +250,14 @@ static int order_candidates(sx_question *q, sx_event_fn event, void *user, char 
     size_t most = (size_t)q->width * n_global + SX_CANDIDATES, n = 0, n_best = 0;
     int32_t *blocks = malloc(sizeof *blocks * (most + 1));
     float *score = malloc(sizeof *score * (most + 1));
+    bool *read = malloc(sizeof *read * (most + 1));
     sx_scored_block best[SX_CANDIDATES];
     int rc;
 
     free(q->order);
     q->n_order = 0;
     q->order = malloc(sizeof *q->order * (most + 1));
-    if (!blocks || !score || !q->order) {
+    if (!blocks || !score || !read || !q->order) {
         rc = sx_question_no_memory(err, errlen);
         goto out;
     }
@@ -185,16 +274,17 @@ static int order_candidates(sx_question *q, sx_event_fn event, void *user, char 
             if (!sx_question_contains(blocks, (int)n, (int32_t)best[i].block))
                 blocks[n++] = (int32_t)best[i].block;
     }
-    if ((rc = sx_question_score(q, score, (const uint32_t *)blocks, n, event, user, err, errlen)) <
-        0)
+    if ((rc = sx_question_score(q, score, read, (const uint32_t *)blocks, n, event, user, err,
+                                errlen)) < 0)
         goto out;
     for (size_t i = 0; i < n; i++)
-        q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i]};
+        q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i], read[i]};
     q->n_order = n;
     qsort(q->order, n, sizeof *q->order, sx_scored_block_compare);
 out:
     free(blocks);
     free(score);
+    free(read);
     return rc;
 }
 

@@ -1,5 +1,5 @@
-/* reading.c: one question, each block alone; a few blocks side by side in a thread, so that weights
- * are streamed once for all of them. */
+/* reading.c: one question, each passage alone; a few passages side by side in a thread, so that
+ * weights are streamed once for all of them. */
 #include "engine/reading.h"
 
 #include <errno.h>
@@ -18,9 +18,9 @@ struct sx_reading {
 
 typedef struct scratch {                 /* of one thread; n tokens of a question */
     float *x, *h, *qkv, *o, *ffn, *rope; /* [AT_ONCE * n, ..] */
-    const void **run;                    /* [n]: the block, for every token */
-    int32_t *run_rows, *first_run;       /* [n], [n + 1] */
-    float *mass;                         /* [n] */
+    const void **run;                    /* [n, SX_READING_RUNS]: the passage, for every token */
+    int32_t *run_rows, *first_run;       /* [n, SX_READING_RUNS], [n + 1] */
+    float *mass;                         /* [n, SX_READING_RUNS] */
     void *work;
 } scratch;
 
@@ -29,9 +29,10 @@ typedef struct job {
     float *score;
     const void *const *rows;
     const int32_t *n_rows;
+    const int *n_runs;
     int n;
     sx_type format;
-    atomic_int next; /* block that nobody reads yet */
+    atomic_int next; /* passage that nobody reads yet */
     atomic_int rc;
 } job;
 
@@ -91,7 +92,8 @@ static bool scratch_make(scratch *s, const sx_reading *r)
 {
     const sx_transformer *t = r->t;
     int rows = AT_ONCE * r->n;
-    size_t n = (size_t)r->n;
+    size_t n = (size_t)r->n, runs = n * SX_READING_RUNS;
+    int64_t most = r->n + (int64_t)t->config.block_tokens * SX_READING_RUNS;
 
     *s = (scratch){
         .x = sx_transformer_rows(rows, (size_t)t->d),
@@ -100,43 +102,50 @@ static bool scratch_make(scratch *s, const sx_reading *r)
         .o = sx_transformer_rows(rows, (size_t)(t->heads * t->head_dim)),
         .ffn = sx_transformer_rows(rows, (size_t)(3 * t->ffn)),
         .rope = sx_transformer_rows(rows, (size_t)t->head_dim),
-        .run = calloc(n, sizeof *s->run),
-        .run_rows = calloc(n, sizeof *s->run_rows),
+        .run = calloc(runs, sizeof *s->run),
+        .run_rows = calloc(runs, sizeof *s->run_rows),
         .first_run = calloc(n + 1, sizeof *s->first_run),
-        .mass = calloc(n, sizeof *s->mass),
-        .work = malloc(sx_gather_attention_work(r->n, r->n, r->n + (int64_t)t->config.block_tokens,
-                                                t->heads, t->kv_heads, t->head_dim)),
+        .mass = calloc(runs, sizeof *s->mass),
+        .work = malloc(
+            sx_gather_attention_work(r->n, (int)runs, most, t->heads, t->kv_heads, t->head_dim)),
     };
     return s->x && s->h && s->qkv && s->o && s->ffn && s->rope && s->run && s->run_rows &&
            s->first_run && s->mass && s->work;
 }
 
-/* One block: each of the question's tokens sees its own past and, in a global layer, the block. */
-static void attend(const sx_reading *r, scratch *s, int block, const void *rows, int32_t n_rows,
-                   sx_type format)
-{
-    const sx_transformer *t = r->t;
-    int runs = rows && n_rows > 0 ? r->n : 0;
-    const float *q = s->qkv + (size_t)block * (size_t)r->n * (size_t)t->qkv_width;
-    const float *k = q + t->heads * t->head_dim, *v = k + t->kv_heads * t->head_dim;
-
-    for (int i = 0; i < r->n; i++) {
-        s->run[i] = rows;
-        s->run_rows[i] = n_rows;
-        s->first_run[i + 1] = runs ? i + 1 : 0;
-    }
-    t->kn.gather_attention(
-        NULL, s->o + (size_t)block * (size_t)r->n * (size_t)(t->heads * t->head_dim), s->mass, q,
-        t->qkv_width, r->n, k, v, 0, t->qkv_width, s->run, s->run_rows, s->first_run, runs, format,
-        t->heads, t->kv_heads, t->head_dim, t->scale, s->work);
-}
-
-/* Blocks first .. first + n, n at most AT_ONCE. */
-static bool read_blocks(const job *j, scratch *s, int first, int n)
+/* Number `at` of those at hand, number `passage` of all: each of the question's tokens sees its own
+ * past and, in a global layer, the passage. */
+static void attend(const job *j, scratch *s, int at, int passage, int global)
 {
     const sx_reading *r = j->r;
     const sx_transformer *t = r->t;
-    int n_global = (int)t->config.n_global, all = n * r->n;
+    int n_global = (int)t->config.n_global, runs = 0;
+    const float *q = s->qkv + (size_t)at * (size_t)r->n * (size_t)t->qkv_width;
+    const float *k = q + t->heads * t->head_dim, *v = k + t->kv_heads * t->head_dim;
+
+    for (int i = 0; i < r->n; i++) {
+        for (int p = 0; global >= 0 && p < j->n_runs[passage]; p++) {
+            int run = passage * SX_READING_RUNS + p;
+
+            if (j->n_rows[run] < 1)
+                continue;
+            s->run[runs] = j->rows[run * n_global + global];
+            s->run_rows[runs++] = j->n_rows[run];
+        }
+        s->first_run[i + 1] = runs;
+    }
+    t->kn.gather_attention(
+        NULL, s->o + (size_t)at * (size_t)r->n * (size_t)(t->heads * t->head_dim), s->mass, q,
+        t->qkv_width, r->n, k, v, 0, t->qkv_width, s->run, s->run_rows, s->first_run, runs,
+        j->format, t->heads, t->kv_heads, t->head_dim, t->scale, s->work);
+}
+
+/* Passages first .. first + n, n at most AT_ONCE. */
+static bool read_passages(const job *j, scratch *s, int first, int n)
+{
+    const sx_reading *r = j->r;
+    const sx_transformer *t = r->t;
+    int all = n * r->n;
     size_t d = (size_t)t->d, width = (size_t)t->head_dim;
 
     for (int b = 0; b < n; b++) {
@@ -149,8 +158,7 @@ static bool read_blocks(const job *j, scratch *s, int first, int n)
         if (!sx_transformer_qkv(t, l, s->h, s->qkv, s->x, s->rope, all))
             return false;
         for (int b = 0; b < n; b++)
-            attend(r, s, b, global < 0 ? NULL : j->rows[(first + b) * n_global + global],
-                   j->n_rows[first + b], j->format);
+            attend(j, s, b, first + b, global);
         if (!sx_transformer_mix(t, l, s->x, s->o, s->h, s->ffn, all))
             return false;
     }
@@ -166,14 +174,14 @@ static bool read_blocks(const job *j, scratch *s, int first, int n)
     return true;
 }
 
-/* Reads blocks until none is left or somebody failed; the caller's thread asks go_on. */
+/* Reads passages until none is left or somebody failed; the caller's thread asks go_on. */
 static void read_some(job *j, bool (*go_on)(void *), void *user)
 {
     scratch s;
     bool made = scratch_make(&s, j->r);
     int first;
 
-    /* a setting of the thread: a few blocks each, not each block by many */
+    /* a setting of the thread: a few passages each, not each passage by many */
     j->r->t->kn.matmul_threads(1);
     if (!made)
         atomic_store(&j->rc, -ENOMEM);
@@ -182,7 +190,7 @@ static void read_some(job *j, bool (*go_on)(void *), void *user)
 
         if (go_on && !go_on(user))
             atomic_store(&j->rc, -ECANCELED);
-        else if (!read_blocks(j, &s, first, n))
+        else if (!read_passages(j, &s, first, n))
             atomic_store(&j->rc, -ENOMEM);
     }
     scratch_free(&s);
@@ -195,10 +203,16 @@ static void *worker(void *arg)
 }
 
 int sx_reading_score(const sx_reading *r, float *score, const void *const *rows,
-                     const int32_t *n_rows, int n, sx_type format, int threads,
+                     const int32_t *n_rows, const int *n_runs, int n, sx_type format, int threads,
                      bool (*go_on)(void *user), void *user)
 {
-    job j = {.r = r, .score = score, .rows = rows, .n_rows = n_rows, .n = n, .format = format};
+    job j = {.r = r,
+             .score = score,
+             .rows = rows,
+             .n_rows = n_rows,
+             .n_runs = n_runs,
+             .n = n,
+             .format = format};
     pthread_t thread[MOST_THREADS];
     int started = 0, wanted = (n + AT_ONCE - 1) / AT_ONCE;
 

@@ -18,17 +18,26 @@ def main(folder, old, out, old_tokenizer_vectors=None):
         meta = json.load(f)
     run = runner.Runner(runner.open_model(folder, torch.device("cpu"), torch.float32), 1, 2048)
     tok = run.tok = D.Tokenizer(os.path.join(folder, "tokenizer.json"))
-    segments, spans = [], []
+    segments, spans, way, together, at = [], [], [], [], 0
     for path, text in meta["files"].items():
         ids, ends = tok.with_ends(text)
         header = [C.FILE] + tok.ids(path + "\n")[:D.HEADER - 1]
         bounds = sorted({int(np.searchsorted(ends, len(text[:m.start()].encode()), side="right")) for m in MARK.finditer(text)})
         for s, e in D.cut_segments(len(ids), [b for b in bounds if b]):
-            t = header + ids[s:e].tolist()
-            segments.append((np.array(t), D.cut_blocks(len(t), [len(header) + b - s for b in bounds if s <= b < e])))
+            t, inside = header + ids[s:e].tolist(), [len(header) + b - s for b in bounds if s <= b < e]
+            starts = D.cut_blocks(len(t), inside)
+            segments.append((np.array(t), starts))
+            # here a block belongs to the last boundary in front of it, and around that one is the one before
+            owner = np.concatenate([np.full(len(way), -1), np.searchsorted(inside, starts, side="right") - 1])
+            firsts = {k: int(np.flatnonzero(owner == k)[0]) for k in set(owner[len(way):].tolist()) if k >= 0}
+            around = {k: firsts.get(k - 1, -1) for k in firsts}
+            together.append(D.together(owner, around, len(way), len(owner)))
+            way += [(at + max(0, len(header) - D.PATH), min(len(header), D.PATH))] * len(starts)
+            at += len(t)
             spans.append({"path": path, "tokens": [s, e], "bytes": [int(ends[s - 1]) if s else 0, int(ends[e - 1])]})
-    ctx = run.encode(segments)
-    o = {"segment_len": np.array([len(t) for t, _ in segments], np.int32), "tokens": np.concatenate([t for t, _ in segments]).astype(np.int32), "block_start": ctx.start.numpy().astype(np.int32)}
+    way, together = np.array(way, np.int64), np.concatenate(together)
+    ctx = run.encode(segments, way, together)
+    o = {"path": way.astype(np.int32), "together": together.astype(np.int32), "segment_len": np.array([len(t) for t, _ in segments], np.int32), "tokens": np.concatenate([t for t, _ in segments]).astype(np.int32), "block_start": ctx.start.numpy().astype(np.int32)}
     for g in range(len(ctx.k)):
         o["landmark.%d" % g], o["k.%d" % g], o["v.%d" % g] = ctx.landmark[g].numpy(), ctx.k[g][:256].numpy(), ctx.v[g][:256].numpy()
     answers = []

@@ -35,6 +35,7 @@ static void *fixture_tensor(const sx_safetensors *f, const char *name, size_t *n
 typedef struct store { /* what encoding gave, by segment */
     int n;
     const int32_t *tokens, *segment_len, *block_start;
+    const int32_t *path, *together; /* [n_blocks, 2], [n_blocks, SX_PASSAGE_BLOCKS] */
     int n_blocks;
     int next, next_token, next_block;
     struct {
@@ -224,8 +225,33 @@ static void check_answer(const sx_safetensors *f, int i, const uint32_t *answer,
     free(gap);
 }
 
+/* What each block is read with, as the vectors have it. */
+static int passages_of(sx_passage *out, const uint32_t *blocks, size_t n, void *user)
+{
+    const store *s = user;
+
+    for (size_t i = 0; i < n; i++) {
+        const int32_t *path = s->path + 2 * blocks[i];
+        const int32_t *together = s->together + SX_PASSAGE_BLOCKS * blocks[i];
+        uint32_t first = blocks[i];
+        bool begun = false;
+
+        out[i] = (sx_passage){.around = together[0]};
+        for (int j = 1; j < SX_PASSAGE_BLOCKS && together[j] >= 0; j++)
+            out[i].blocks[out[i].n++] = (uint32_t)together[j];
+        while (s->block_start[first] > path[0])
+            first--;
+        for (int j = 0; j < SX_PASSAGE_BLOCKS; j++)
+            begun = begun || together[j] == (int32_t)first;
+        out[i].path = first;
+        out[i].path_first = (uint32_t)(path[0] - s->block_start[first]);
+        out[i].path_tokens = begun ? 0 : (uint32_t)path[1];
+    }
+    return 0;
+}
+
 /* What orders the blocks that <a> could read. */
-static void check_rank(const sx_safetensors *f, int i, sx_question *question, bool exact)
+static void check_rank(const sx_safetensors *f, int i, sx_question *question, store *s, bool exact)
 {
     char name[32];
     size_t n, n_blocks;
@@ -235,7 +261,7 @@ static void check_rank(const sx_safetensors *f, int i, sx_question *question, bo
     float *want = fixture_tensor(f, name, &n), *got = malloc(sizeof *got * n_blocks);
 
     SX_CHECK(n == n_blocks);
-    SX_CHECK(sx_question_score(question, got, blocks, n_blocks, NULL, NULL, NULL, 0) == 0);
+    SX_CHECK(sx_question_score(question, got, NULL, blocks, n_blocks, NULL, s, NULL, 0) == 0);
     size_t off = 0;
     for (size_t j = 0; j < n; j++) {
         if (!(fabsf(got[j] - want[j]) < (exact ? 1e-3f : 1.0f))) {
@@ -251,7 +277,7 @@ static void check_rank(const sx_safetensors *f, int i, sx_question *question, bo
 }
 
 static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_context *context,
-                            bool exact)
+                            store *s, bool exact)
 {
     const sx_config *c = &engine->transformer->config;
 
@@ -266,7 +292,8 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
         snprintf(name, sizeof name, "q%d.logits", i);
         float *logits = fixture_tensor(f, name, &n_logits);
 
-        SX_CHECK(sx_question_new(&question, context, 256, &(sx_ask_options){0}, NULL, 0) == 0);
+        SX_CHECK(sx_question_new(&question, context, 256,
+                                 &(sx_ask_options){.passages = passages_of}, NULL, 0) == 0);
         SX_CHECK(sx_question_push(question, prompt, (int)n_prompt, NULL, NULL, NULL, 0) == 0);
         double off = relative_l2(sx_question_logits(question), logits, n_logits);
         printf("q%d logits relative L2 %.2e\n", i, off);
@@ -278,8 +305,8 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
         SX_CHECK(n_logits == 1 &&
                  fabsf(sx_question_margin(question) - margin[0]) < (exact ? 1e-3f : 1.0f));
         free(margin);
-        check_rank(f, i, question, exact);
-        SX_CHECK(sx_question_look_again(question, prompt[n_prompt - 1], NULL, NULL, NULL, 0) == 0);
+        check_rank(f, i, question, s, exact);
+        SX_CHECK(sx_question_look_again(question, prompt[n_prompt - 1], NULL, s, NULL, 0) == 0);
         sx_question_hold(question, 0);
         while (n < MAX_ANSWER) {
             const float *x = sx_question_logits(question);
@@ -489,11 +516,15 @@ static void run(const char *model, const sx_safetensors *f, const char *isa, sx_
     s.n = (int)n;
     s.block_start = fixture_tensor(f, "block_start", &n);
     s.n_blocks = (int)n - 1;
+    s.path = fixture_tensor(f, "path", &n);
+    SX_CHECK(n == 2 * (size_t)s.n_blocks);
+    s.together = fixture_tensor(f, "together", &n);
+    SX_CHECK(n == SX_PASSAGE_BLOCKS * (size_t)s.n_blocks);
     SX_CHECK(sx_encode(engine, source, sink, &s, NULL, err, sizeof err) == 0);
     if (format == SX_F32)
         check_encoding(f, &s, engine->transformer);
     sx_context *context = context_of(engine, &s, true);
-    check_questions(f, engine, context, format == SX_F32);
+    check_questions(f, engine, context, &s, format == SX_F32);
     sx_context_free(context);
     if (format == SX_I8) {
         check_recompute(engine, &s);
@@ -511,6 +542,8 @@ static void run(const char *model, const sx_safetensors *f, const char *isa, sx_
     free((void *)(uintptr_t)s.tokens);
     free((void *)(uintptr_t)s.segment_len);
     free((void *)(uintptr_t)s.block_start);
+    free((void *)(uintptr_t)s.path);
+    free((void *)(uintptr_t)s.together);
     sx_engine_close(engine);
 }
 

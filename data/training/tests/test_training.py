@@ -384,6 +384,24 @@ class Blocks(unittest.TestCase):
         self.assertEqual(data.boundaries(text, [f, one]).tolist(), [[0, 15], [-1, -1]])
 
 
+    def test_what_a_block_is_read_with(self):
+        import data
+        # a class over blocks 0 to 9, methods from blocks 1, 3 and 8 on; block 10 belongs to nobody
+        spans, starts = [(0, 9), (1, 2), (3, 7), (8, 9)], [0, 64, 200, 500]
+        owner = data.owners(spans, starts, 11)
+        self.assertEqual(owner.tolist(), [0, 1, 1, 2, 2, 2, 2, 2, 3, 3, -1])
+        around = {0: -1, 1: 0, 2: 0, 3: 0}
+        rows = data.together(owner, around, 0, 11).tolist()
+        self.assertEqual(rows[0], [-1, 0, -1, -1, -1])                 # nothing is around a class
+        self.assertEqual(rows[1], [0, 1, 2, -1, -1])
+        self.assertEqual(rows[2], rows[1])                             # the same definition, the same passage
+        self.assertEqual(rows[4], [0, 3, 4, 5, 6])
+        self.assertEqual(rows[7], [0, 3, 4, 5, 7])                     # what lies behind its first four is not left out
+        self.assertEqual(rows[10], [-1, 10, -1, -1, -1])
+        # cut into two segments behind block 5: what is in another one is not read, but for what is around
+        self.assertEqual(data.together(owner, around, 6, 11).tolist()[0], [0, 6, 7, -1, -1])
+
+
 class Words(unittest.TestCase):
     def test_stems_and_terms_are_those_of_the_indexer(self):
         """The same expectations as tests/indexer/words_test.c"""
