@@ -9,42 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct found {               /* the definitions of one file */
-    sx_rank_definition *definitions; /* in ranking.h's order */
-    size_t n, cap;
-    int rc;
-} found;
-
-static int take_definition(const sx_definition_row *row, void *user)
-{
-    found *f = user;
-    bool doc_first = row->doc_end > row->doc_start && row->doc_start < row->start_byte;
-
-    if (f->n == f->cap) {
-        size_t cap = f->cap < 64 ? 64 : f->cap * 2;
-        sx_rank_definition *rows = reallocarray(f->definitions, cap, sizeof *rows);
-
-        if (rows == NULL)
-            return f->rc = -ENOMEM;
-        f->definitions = rows;
-        f->cap = cap;
-    }
-    f->definitions[f->n++] = (sx_rank_definition){.boundary = doc_first ? row->doc_start
-                                                                        : row->start_byte,
-                                                  .start_byte = row->start_byte,
-                                                  .end_byte = row->end_byte,
-                                                  .name = ""};
-    return 0;
-}
-
 /* The innermost definition around number `of`, or -1. */
-static int32_t around(const found *f, int32_t of)
+static int32_t around(const sx_details *d, int32_t of)
 {
-    const sx_rank_definition *inner = &f->definitions[of];
+    const sx_rank_definition *inner = &d->ranked[of];
 
-    for (int32_t i = of - 1; i >= 0; i--)
-        if (f->definitions[i].start_byte <= inner->start_byte &&
-            f->definitions[i].end_byte >= inner->end_byte)
+    for (int32_t i = of - 1; i >= 0 && d->ranked[i].file == inner->file; i--)
+        if (d->ranked[i].start_byte <= inner->start_byte &&
+            d->ranked[i].end_byte >= inner->end_byte)
             return i;
     return -1;
 }
@@ -58,28 +30,29 @@ static bool holds(const sx_passage *p, uint32_t block)
 }
 
 /* The definition that owns block b of a piece and begins in that piece, or -1. */
-static int32_t owner_of(const sx_session *s, const found *f, const sx_context_piece *piece,
+static int32_t owner_of(const sx_session *s, const sx_details *d, const sx_context_piece *piece,
                         uint32_t b)
 {
     const uint32_t *bytes = s->block_bytes + piece->first_block;
-    sx_rank_block block = {.start_byte = bytes[b],
+    sx_rank_block block = {.file = piece->file,
+                           .start_byte = bytes[b],
                            .end_byte = b + 1 < piece->n_blocks ? bytes[b + 1] : piece->byte_end};
-    int32_t owner = sx_rank_owner(&block, f->definitions, f->n, "");
+    int32_t owner = sx_rank_owner(&block, d->ranked, d->n, "");
 
-    if (owner >= 0 && (f->definitions[owner].start_byte < bytes[0] ||
-                       f->definitions[owner].start_byte >= piece->byte_end))
+    if (owner >= 0 &&
+        (d->ranked[owner].start_byte < bytes[0] || d->ranked[owner].start_byte >= piece->byte_end))
         return -1;
     return owner;
 }
 
 /* Block `b` of a piece whose blocks are owned by owner[]. */
-static void make_passage(sx_passage *out, const sx_session *s, const found *f,
+static void make_passage(sx_passage *out, const sx_session *s, const sx_details *d,
                          const sx_context_piece *piece, const int32_t *owner, uint32_t b,
                          uint32_t n_header)
 {
     uint32_t most = s->info->read_blocks - 1, first = b, end = b + 1, block;
     const sx_context_file *file = &s->files[piece->file];
-    int32_t outer = owner[b] >= 0 ? around(f, owner[b]) : -1;
+    int32_t outer = owner[b] >= 0 ? around(d, owner[b]) : -1;
 
     while (owner[b] >= 0 && first > 0 && owner[first - 1] == owner[b])
         first--;
@@ -93,8 +66,8 @@ static void make_passage(sx_passage *out, const sx_session *s, const found *f,
     if (!holds(out, piece->first_block + b))
         out->blocks[out->n - 1] = piece->first_block + b;
     if (outer >= 0 &&
-        sx_session_blocks(s, file, f->definitions[outer].start_byte,
-                          f->definitions[outer].start_byte + 1, &block, 1) == 1 &&
+        sx_session_blocks(s, file, d->ranked[outer].start_byte, d->ranked[outer].start_byte + 1,
+                          &block, 1) == 1 &&
         !holds(out, block))
         out->around = (int32_t)block;
     out->path = piece->first_block;
@@ -138,35 +111,26 @@ int sx_session_passages(sx_session *s, sx_passage *out, const uint32_t *blocks, 
                         sx_failure *failure)
 {
     wanted *order = calloc(n + 1, sizeof *order);
+    uint32_t *files = calloc(n + 1, sizeof *files), n_header = 0;
     int32_t *owner = NULL;
-    found f = {0};
-    uint32_t n_header = 0;
+    sx_details d = {0};
     int rc = -ENOMEM;
 
-    if (order == NULL)
+    if (order == NULL || files == NULL)
         goto out;
     for (size_t i = 0; i < n; i++) {
         sx_context_locate(s->context, blocks[i], &order[i].piece, &order[i].block);
         order[i].at = (uint32_t)i;
+        files[i] = s->pieces[order[i].piece].file;
     }
+    if ((rc = sx_session_details(&d, s, files, n, failure)) < 0)
+        goto failed;
     qsort(order, n, sizeof *order, by_piece);
     for (size_t i = 0; i < n; i++) {
         const sx_context_piece *piece = &s->pieces[order[i].piece];
 
-        if (i == 0 || s->pieces[order[i - 1].piece].file != piece->file) {
-            const sx_context_file *file = &s->files[piece->file];
-
-            f.n = 0;
-            n_header = header_tokens(s, file->path);
-            rc = sx_definitions_of_blob(s->index, file->blob_id, take_definition, &f, failure->text,
-                                        sizeof failure->text);
-            if (rc < 0 || f.rc < 0) {
-                sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc < 0 ? rc : f.rc);
-                goto failed;
-            }
-            if (f.n > 0)
-                qsort(f.definitions, f.n, sizeof *f.definitions, sx_rank_definition_compare);
-        }
+        if (i == 0 || s->pieces[order[i - 1].piece].file != piece->file)
+            n_header = header_tokens(s, s->files[piece->file].path);
         if (i == 0 || order[i - 1].piece != order[i].piece) {
             int32_t *more = reallocarray(owner, piece->n_blocks, sizeof *owner);
 
@@ -175,17 +139,18 @@ int sx_session_passages(sx_session *s, sx_passage *out, const uint32_t *blocks, 
                 goto out;
             owner = more;
             for (uint32_t b = 0; b < piece->n_blocks; b++)
-                owner[b] = owner_of(s, &f, piece, b);
+                owner[b] = owner_of(s, &d, piece, b);
         }
-        make_passage(&out[order[i].at], s, &f, piece, owner, order[i].block, n_header);
+        make_passage(&out[order[i].at], s, &d, piece, owner, order[i].block, n_header);
     }
     rc = 0;
 out:
     if (rc < 0)
         sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
 failed:
-    free(f.definitions);
+    sx_details_clear(&d);
     free(owner);
+    free(files);
     free(order);
-    return rc < 0 ? rc : f.rc;
+    return rc;
 }

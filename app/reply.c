@@ -21,19 +21,6 @@ struct sx_reply_blob {
     size_t n;
 };
 
-typedef struct detail {      /* a definition of a file that the answer chose blocks of */
-    sx_rank_definition rank; /* name is ours */
-    char *kind, *scope;
-    uint32_t name_start, name_end, doc_start, doc_end, signature_end;
-} detail;
-
-typedef struct details {
-    detail *rows;
-    size_t n, cap;
-    uint32_t file;
-    int rc;
-} details;
-
 typedef struct asking {
     sx_session *session;
     const sx_request *question;
@@ -65,91 +52,6 @@ void sx_reply_clear(sx_reply *reply)
     free(reply->files);
     free(reply->text);
     memset(reply, 0, sizeof *reply);
-}
-
-/* ---- definitions around the chosen blocks --------------------------------------------------- */
-
-static void details_clear(details *d)
-{
-    for (size_t i = 0; i < d->n; i++) {
-        free((char *)d->rows[i].rank.name);
-        free(d->rows[i].kind);
-        free(d->rows[i].scope);
-    }
-    free(d->rows);
-}
-
-static int take_definition(const sx_definition_row *row, void *user)
-{
-    details *d = user;
-    bool doc_first = row->doc_end > row->doc_start && row->doc_start < row->start_byte;
-    detail *at;
-
-    if (d->n == d->cap) {
-        size_t cap = d->cap < 64 ? 64 : d->cap * 2;
-        detail *rows = reallocarray(d->rows, cap, sizeof *rows);
-
-        if (rows == NULL)
-            return d->rc = -ENOMEM;
-        d->rows = rows;
-        d->cap = cap;
-    }
-    at = &d->rows[d->n];
-    *at = (detail){.rank = {.file = d->file,
-                            .boundary = doc_first ? row->doc_start : row->start_byte,
-                            .start_byte = row->start_byte,
-                            .end_byte = row->end_byte,
-                            .name = strdup(row->name)},
-                   .kind = strdup(row->kind),
-                   .scope = strdup(row->scope),
-                   .name_start = row->name_start,
-                   .name_end = row->name_end,
-                   .doc_start = row->doc_start,
-                   .doc_end = row->doc_end,
-                   .signature_end = row->signature_end};
-    d->n++;
-    return at->rank.name == NULL || at->kind == NULL || at->scope == NULL ? (d->rc = -ENOMEM) : 0;
-}
-
-static int by_boundary(const void *pa, const void *pb)
-{
-    return sx_rank_definition_compare(&((const detail *)pa)->rank, &((const detail *)pb)->rank);
-}
-
-static int by_number(const void *pa, const void *pb)
-{
-    uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
-
-    return a < b ? -1 : a > b;
-}
-
-/* The definitions of every file among the blocks, in the order ranking.h wants. */
-static int read_details(details *d, sx_session *s, const sx_rank_block *blocks, size_t n,
-                        sx_failure *failure)
-{
-    uint32_t *files = malloc((n + 1) * sizeof *files);
-    int rc = 0;
-
-    if (files == NULL)
-        return sx_failed_with(failure, SX_DOMAIN_MODEL, -ENOMEM);
-    for (size_t i = 0; i < n; i++)
-        files[i] = blocks[i].file;
-    qsort(files, n, sizeof *files, by_number);
-    for (size_t i = 0; i < n && rc >= 0; i++) {
-        if (i > 0 && files[i] == files[i - 1])
-            continue;
-        d->file = files[i];
-        rc = sx_definitions_of_blob(s->index, s->files[files[i]].blob_id, take_definition, d,
-                                    failure->text, sizeof failure->text);
-        if (d->rc < 0)
-            rc = d->rc;
-    }
-    free(files);
-    if (rc < 0)
-        return sx_failed_with(failure, SX_DOMAIN_REPOSITORY, rc);
-    if (d->n > 0)
-        qsort(d->rows, d->n, sizeof *d->rows, by_boundary);
-    return 0;
 }
 
 /* ---- from a ranked span to a checked one ---------------------------------------------------- */
@@ -191,7 +93,7 @@ static bool is_blank(uint8_t c)
 
 /* Fills *span if what the catalogue says still stands in the blob: offsets inside it, the name
  * where it should be, lines counted from the bytes. */
-static bool check_span(sx_span *span, const sx_rank_span *ranked, const detail *d,
+static bool check_span(sx_span *span, const sx_rank_span *ranked, const sx_detail *d,
                        const struct sx_reply_blob *blob)
 {
     uint32_t start = ranked->start_byte, end = ranked->end_byte;
@@ -269,7 +171,7 @@ static int sum_files(sx_reply *reply, sx_session *s, const sx_rank_block *blocks
 /* Ranked spans -> reply->spans. A file whose blob cannot be read any more, or says something else
  * than the catalogue, is left out. */
 static int keep_spans(sx_reply *reply, sx_session *s, const sx_rank_span *ranked, size_t n,
-                      const details *d, uint32_t want)
+                      const sx_details *d, uint32_t want)
 {
     reply->spans = calloc((size_t)want + 1, sizeof *reply->spans);
     if (reply->spans == NULL)
@@ -306,12 +208,12 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
     uint32_t want = question->top > MIN_SPANS ? question->top : MIN_SPANS;
     sx_rank_block *blocks = calloc(n_weights + 1, sizeof *blocks);
     sx_rank_span *ranked = calloc(n + 1, sizeof *ranked);
-    sx_rank_definition *definitions = NULL;
-    details d = {0};
+    uint32_t *files = calloc(n + 1, sizeof *files);
+    sx_details d = {0};
     int rc = -ENOMEM;
 
     clear_spans(reply);
-    if (blocks == NULL || ranked == NULL)
+    if (blocks == NULL || ranked == NULL || files == NULL)
         goto out;
     for (size_t i = 0; i < n_weights; i++) {
         uint32_t piece_index, block;
@@ -327,21 +229,17 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
                                     expf(weights[i].rank),
                                     weights[i].mass,
                                     !question->landmarks_alone && s->files[piece->file].aside};
+        if (i < n)
+            files[i] = piece->file;
     }
     if ((rc = sum_files(reply, s, blocks, n_weights)) < 0 ||
-        (rc = read_details(&d, s, blocks, n, failure)) < 0)
+        (rc = sx_session_details(&d, s, files, n, failure)) < 0)
         goto out;
-    if ((definitions = calloc(d.n + 1, sizeof *definitions)) == NULL) {
-        rc = -ENOMEM;
-        goto out;
-    }
-    for (size_t i = 0; i < d.n; i++)
-        definitions[i] = d.rows[i].rank;
     n_spans = sx_rank_spans(
         ranked,
         &(sx_rank_input){.blocks = blocks,
                          .n_blocks = n,
-                         .definitions = definitions,
+                         .definitions = d.ranked,
                          .n_definitions = d.n,
                          .finds = a->finds,
                          .n_finds = a->n_finds,
@@ -352,8 +250,8 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
 out:
     if (rc == -ENOMEM)
         sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
-    details_clear(&d);
-    free(definitions);
+    sx_details_clear(&d);
+    free(files);
     free(ranked);
     free(blocks);
     return rc;

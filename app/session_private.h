@@ -62,6 +62,23 @@ size_t sx_session_blocks(const sx_session *session, const sx_context_file *file,
 int sx_session_propose(sx_session *session, const char *question, sx_rank_find *finds,
                        size_t *n_finds, uint32_t *blocks, size_t *n_blocks);
 
+/* definitions.c: the definitions of n of the context's files, which may repeat, as ranking.h wants
+ * them. Needs the index's mutex. *out is the caller's, for sx_details_clear(). 0, or -ENOMEM or the
+ * index's error, told in *failure; then there is nothing to clear. */
+typedef struct sx_detail {
+    sx_rank_definition rank; /* name is ours */
+    char *kind, *scope;
+    uint32_t name_start, name_end, doc_start, doc_end, signature_end;
+} sx_detail;
+typedef struct sx_details {
+    sx_detail *rows;
+    sx_rank_definition *ranked; /* [n]: of the rows */
+    size_t n;
+} sx_details;
+int sx_session_details(sx_details *out, sx_session *session, const uint32_t *files, size_t n,
+                       sx_failure *failure);
+void sx_details_clear(sx_details *details);
+
 /* passages.c: what each of n blocks is read with, alone: out [n]. Needs the index's mutex. 0, or
  * -ENOMEM or the index's error, told in *failure. */
 int sx_session_passages(sx_session *session, sx_passage *out, const uint32_t *blocks, size_t n,

@@ -60,25 +60,13 @@ static int by_rank(const void *a, const void *b)
     return x->block < y->block ? -1 : x->block > y->block;
 }
 
-static void touch(asking *a, uint32_t block)
-{
-    if (a->is_touched[block])
-        return;
-    a->is_touched[block] = true;
-    a->touched[a->n_touched++] = block;
-    a->rank[block] = -INFINITY;
-}
-
-/* Log-softmax of the scores of what was read: by <a>, or alone. */
+/* Log-softmax of the scores of what <a> saw and ordered. */
 static void rank_blocks(asking *a, const sx_question *question)
 {
     size_t n;
     const sx_scored_block *order = sx_question_order(question, &n);
     float most = n ? order[0].score : 0.0f, sum = 0.0f;
 
-    for (size_t i = 0; i < n; i++)
-        if (order[i].read)
-            touch(a, order[i].block);
     for (size_t i = 0; i < n; i++)
         if (a->is_touched[order[i].block])
             sum += expf(order[i].score - most);
@@ -98,7 +86,11 @@ static void add_step(asking *a, const sx_question *question)
         const sx_selection *s = sx_question_selection(question, g);
         for (int j = 0; j < s->n; j++) {
             uint32_t b = (uint32_t)s->block[j];
-            touch(a, b);
+            if (!a->is_touched[b]) {
+                a->is_touched[b] = true;
+                a->touched[a->n_touched++] = b;
+                a->rank[b] = -INFINITY;
+            }
             a->token_mass[b] += s->mass[j] / (float)n_global;
         }
     }

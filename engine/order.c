@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of many blocks (dense attention orders all there are) the best so many may be read alone. */
+enum { MOST_TRIED = 1024 };
+
 /* What the score of a global layer counts. */
 static float layer_weight(const sx_transformer *t, uint32_t g)
 {
@@ -97,41 +100,53 @@ static void add_passage(const sx_question *q, const void **rows, int32_t *n_rows
         add_run(q, rows, n_rows, n_runs, passage->blocks[i], 0, INT32_MAX);
 }
 
-/* score[i] += what the best SX_READ_MOST passages of n blocks, by score, say read alone, and the
- * least of it for the rest. */
-static int read_alone(sx_question *q, float *score, bool *read, const uint32_t *blocks, size_t n,
-                      sx_event_fn event, void *user, char *err, size_t errlen)
+/* The first SX_READ_MOST passages of n blocks, best first -> how many; number[i]: that of block i,
+ * -1 where it is none of them. */
+static int number_passages(const sx_passage **passages, int *number, const sx_passage *of, size_t n)
 {
-    size_t runs = SX_READING_RUNS, n_global = q->t->config.n_global;
-    int n_passages = 0, rc, n_runs[SX_READ_MOST];
-    sx_scored_block *order = malloc(sizeof *order * (n + 1));
-    sx_passage *passage_of = malloc(sizeof *passage_of * (n + 1));
-    const void **rows = calloc(SX_READ_MOST * runs * n_global + 1, sizeof *rows);
-    int32_t *n_rows = calloc(SX_READ_MOST * runs + 1, sizeof *n_rows);
-    int *number = malloc(sizeof *number * (n + 1)); /* of the passage of order[i]; -1: not read */
-    const sx_passage *passages[SX_READ_MOST];
-    float said[SX_READ_MOST], least = INFINITY;
+    int n_passages = 0;
 
-    if (!order || !passage_of || !rows || !n_rows || !number) {
-        rc = sx_question_no_memory(err, errlen);
-        goto out;
-    }
-    if ((rc = find_passages(q, passage_of, blocks, n, user, err, errlen)) < 0)
-        goto out;
-    for (size_t i = 0; i < n; i++)
-        order[i] = (sx_scored_block){.block = (uint32_t)i, .score = score[i]};
-    qsort(order, n, sizeof *order, sx_scored_block_compare);
     for (size_t i = 0; i < n; i++) {
-        const sx_passage *mine = &passage_of[order[i].block];
-
         for (number[i] = 0; number[i] < n_passages; number[i]++)
-            if (same_passage(passages[number[i]], mine))
+            if (same_passage(passages[number[i]], &of[i]))
                 break;
         if (number[i] == SX_READ_MOST)
             number[i] = -1;
         else if (number[i] == n_passages)
-            passages[n_passages++] = mine;
+            passages[n_passages++] = &of[i];
     }
+    return n_passages;
+}
+
+/* score[i] += what the best SX_READ_MOST passages of n blocks, by score, say read alone, and the
+ * least of it for the rest. */
+static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size_t n,
+                      sx_event_fn event, void *user, char *err, size_t errlen)
+{
+    size_t runs = SX_READING_RUNS, n_global = q->t->config.n_global;
+    size_t tried = n < MOST_TRIED ? n : MOST_TRIED;
+    sx_scored_block *order = malloc(sizeof *order * (n + 1));
+    uint32_t *best = malloc(sizeof *best * (tried + 1));
+    sx_passage *of = malloc(sizeof *of * (tried + 1));
+    int *number = malloc(sizeof *number * (tried + 1));
+    const void **rows = calloc(SX_READ_MOST * runs * n_global + 1, sizeof *rows);
+    int32_t *n_rows = calloc(SX_READ_MOST * runs + 1, sizeof *n_rows);
+    const sx_passage *passages[SX_READ_MOST];
+    float said[SX_READ_MOST], least = INFINITY;
+    int n_passages, n_runs[SX_READ_MOST], rc;
+
+    if (!order || !best || !of || !number || !rows || !n_rows) {
+        rc = sx_question_no_memory(err, errlen);
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        order[i] = (sx_scored_block){(uint32_t)i, score[i]};
+    qsort(order, n, sizeof *order, sx_scored_block_compare);
+    for (size_t i = 0; i < tried; i++)
+        best[i] = blocks[order[i].block];
+    if ((rc = find_passages(q, of, best, tried, user, err, errlen)) < 0)
+        goto out;
+    n_passages = number_passages(passages, number, of, tried);
     for (int i = 0; i < n_passages; i++)
         add_passage(q, rows + (size_t)i * runs * n_global, n_rows + (size_t)i * runs, &n_runs[i],
                     passages[i]);
@@ -145,21 +160,19 @@ static int read_alone(sx_question *q, float *score, bool *read, const uint32_t *
     }
     for (int i = 0; i < n_passages; i++)
         least = fminf(least, said[i]);
-    for (size_t i = 0; i < n; i++) {
-        score[order[i].block] += number[i] >= 0 ? said[number[i]] : least;
-        if (read)
-            read[order[i].block] = number[i] >= 0;
-    }
+    for (size_t i = 0; i < n; i++)
+        score[order[i].block] += i < tried && number[i] >= 0 ? said[number[i]] : least;
 out:
     free(order);
-    free(passage_of);
+    free(best);
+    free(of);
+    free(number);
     free(rows);
     free(n_rows);
-    free(number);
     return rc;
 }
 
-int sx_question_score(sx_question *q, float *score, bool *read, const uint32_t *blocks, size_t n,
+int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size_t n,
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
     int last = (int)q->t->config.n_global - 1, rc;
@@ -167,8 +180,6 @@ int sx_question_score(sx_question *q, float *score, bool *read, const uint32_t *
 
     for (size_t i = 0; i < n; i++)
         score[i] = landmark_score(q, blocks[i]);
-    if (read)
-        memset(read, 0, sizeof *read * n);
     if (n == 0 || (!q->late && !q->reading))
         return 0;
     if ((rc = sx_context_need(q->context, (const int32_t *)blocks, n, event, user, err, errlen)) <
@@ -179,7 +190,7 @@ int sx_question_score(sx_question *q, float *score, bool *read, const uint32_t *
         score[i] += sx_late_interaction_score(q->late, rows, q->context->engine->kv_format, n_rows);
     }
     return q->reading && sx_reading_can(q->reading)
-               ? read_alone(q, score, read, blocks, n, event, user, err, errlen)
+               ? read_alone(q, score, blocks, n, event, user, err, errlen)
                : 0;
 }
 
@@ -250,14 +261,13 @@ static int order_candidates(sx_question *q, sx_event_fn event, void *user, char 
     size_t most = (size_t)q->width * n_global + SX_CANDIDATES, n = 0, n_best = 0;
     int32_t *blocks = malloc(sizeof *blocks * (most + 1));
     float *score = malloc(sizeof *score * (most + 1));
-    bool *read = malloc(sizeof *read * (most + 1));
     sx_scored_block best[SX_CANDIDATES];
     int rc;
 
     free(q->order);
     q->n_order = 0;
     q->order = malloc(sizeof *q->order * (most + 1));
-    if (!blocks || !score || !read || !q->order) {
+    if (!blocks || !score || !q->order) {
         rc = sx_question_no_memory(err, errlen);
         goto out;
     }
@@ -274,17 +284,16 @@ static int order_candidates(sx_question *q, sx_event_fn event, void *user, char 
             if (!sx_question_contains(blocks, (int)n, (int32_t)best[i].block))
                 blocks[n++] = (int32_t)best[i].block;
     }
-    if ((rc = sx_question_score(q, score, read, (const uint32_t *)blocks, n, event, user, err,
-                                errlen)) < 0)
+    if ((rc = sx_question_score(q, score, (const uint32_t *)blocks, n, event, user, err, errlen)) <
+        0)
         goto out;
     for (size_t i = 0; i < n; i++)
-        q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i], read[i]};
+        q->order[i] = (sx_scored_block){(uint32_t)blocks[i], score[i]};
     q->n_order = n;
     qsort(q->order, n, sizeof *q->order, sx_scored_block_compare);
 out:
     free(blocks);
     free(score);
-    free(read);
     return rc;
 }
 

@@ -10,11 +10,10 @@ enum { SX_CANDIDATES = 200, SX_READ_MOST = 32, SX_JOINED_MOST = 16 };
 /* How <a>, the last token, scores any n blocks, score [n]: the sum over the global layers of
  * rank_weight * exp(it) * dot(query, landmark), and the late interaction of all tokens so far with
  * the block; of the SX_READ_MOST best passages of them also what they say read alone (reading.h),
- * of the others what the worst of those says (read [n], may be NULL: was it read so?). Blocks are
- * in one passage where their sx_passage has the same blocks. event as above, asked between passages
- * too. */
-int sx_question_score(sx_question *question, float *score, bool *read, const uint32_t *blocks,
-                      size_t n, sx_event_fn event, void *user, char *err, size_t errlen);
+ * of the others what the worst of those says. Blocks are in one passage where their sx_passage has
+ * the same blocks. event as above, asked between passages too. */
+int sx_question_score(sx_question *question, float *score, const uint32_t *blocks, size_t n,
+                      sx_event_fn event, void *user, char *err, size_t errlen);
 /* Orders what <a>, the last token, could read: what it chose and the SX_CANDIDATES best by their
  * landmarks whose k and v are at hand. Then the SX_JOINED_MOST best are joined for all tokens to
  * come, and `token`, <a>, is pushed once more in place of itself. Dense attention sees everything
@@ -24,7 +23,6 @@ int sx_question_look_again(sx_question *question, uint32_t token, sx_event_fn ev
 typedef struct sx_scored_block {
     uint32_t block;
     float score; /* sx_question_score() */
-    bool read;   /* in one of the passages that were read alone */
 } sx_scored_block;
 /* What sx_question_look_again() ordered, best first; lives as long as the question. */
 const sx_scored_block *sx_question_order(const sx_question *question, size_t *n);

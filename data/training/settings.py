@@ -45,10 +45,10 @@ class Settings:
     late_questions: int = 64    # a sequence
     late_blocks: int = 24       # of the whole step, those that the landmarks put first, beside the right ones
     late_tokens: int = 48       # of a question, the last ones up to <a>
-    read_weight: float = 0.1    # contrastive loss of the reading of each block alone, which orders last; 0: the model has none
+    read_weight: float = 0.1    # contrastive loss of the reading of each passage alone (data.together), which orders last; 0: the model has none
     read_questions: int = 16    # a sequence
     read_wrong: int = 10        # of what the late interaction orders, the best wrong ones, beside the two best right ones
-    read_tokens: int = 48       # longer questions are not read so
+    read_tokens: int = 48       # longer questions are not read so; config.json may say another number, which the engine goes by
     queue: int = 16             # steps whose landmarks are kept as further negatives; 0: none
     queue_after: int = 300      # steps; before that landmarks change too fast
     null_weight: float = 0.05   # "not here": right blocks above a learned score, all others below it where nothing is right

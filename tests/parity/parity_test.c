@@ -261,7 +261,7 @@ static void check_rank(const sx_safetensors *f, int i, sx_question *question, st
     float *want = fixture_tensor(f, name, &n), *got = malloc(sizeof *got * n_blocks);
 
     SX_CHECK(n == n_blocks);
-    SX_CHECK(sx_question_score(question, got, NULL, blocks, n_blocks, NULL, s, NULL, 0) == 0);
+    SX_CHECK(sx_question_score(question, got, blocks, n_blocks, NULL, s, NULL, 0) == 0);
     size_t off = 0;
     for (size_t j = 0; j < n; j++) {
         if (!(fabsf(got[j] - want[j]) < (exact ? 1e-3f : 1.0f))) {
