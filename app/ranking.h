@@ -4,8 +4,8 @@
  *
  * In: every block that the answer chose, with its `rank` (share of the softmax over them of the
  * global layers' weighted landmark scores at <a>, the late interaction and what the question says
- * when it reads the block alone: sx_block_weight) and its `mass` (share of the attention of <a> and
- * the answer); and what the lexical channel found, with a score from 0 to 1.
+ * when it reads its passage alone: sx_block_weight) and its `mass` (share of the attention of <a>
+ * and the answer); and what the lexical channel found, with a score from 0 to 1.
  *
  * 1. Every block gets one owner among the definitions of its file. Candidates are the definitions
  *    that begin inside the block (a doc comment in front counts as the beginning) and the innermost

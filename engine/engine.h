@@ -137,8 +137,8 @@ typedef struct sx_block_weight {
     uint32_t block; /* index in the context */
     float rank; /* log-probability at <a> among the blocks it saw: log-softmax over them of the sum
                  * over the global layers of rank_weight * exp(it) * score, the late interaction
-                 * (late_interaction.h) and what a block says read alone (reading.h); -INFINITY for
-                 * what only the answer's tokens chose, or <a> when it looked again */
+                 * (late_interaction.h) and what its passage says read alone (reading.h); -INFINITY
+                 * for what only the answer's tokens chose, or <a> when it looked again */
     float mass; /* share of the attention of <a> and the answer's tokens, mean over heads and
                  * global layers, mean over those tokens; in [0, 1] */
 } sx_block_weight;
