@@ -408,13 +408,15 @@ int sx_ask(sx_context *context, const char *question, const sx_ask_options *opti
                               errlen)) < 0 ||
         (rc = sx_question_push(timeline, prompt, (int)n + 2, event, user, err, errlen)) < 0)
         goto out;
-    out->margin = a.margin = sx_question_margin(timeline);
+    a.margin = sx_question_margin(timeline);
     if ((rc = sx_question_look_again(timeline, c->token_answer, event, user, err, errlen)) < 0 ||
         (options->attention == SX_ATTENTION_SPARSE &&
          (rc = peek(&a, timeline, max_tokens, &begins, err, errlen)) < 0))
         goto out;
+    a.margin += sx_question_read_margin(timeline);
     if (begins == SAYS_ABSENT)
-        out->margin = a.margin = -INFINITY;
+        a.margin = -INFINITY;
+    out->margin = a.margin;
     a.source = begins == QUOTES_SOURCE;
     add_step(&a, timeline);
     rank_blocks(&a, timeline);

@@ -102,6 +102,7 @@ int sx_question_new(sx_question **out, sx_context *context, int capacity,
                        .k = (int)k,
                        .width = (int)width,
                        .joins = joins,
+                       .read_first = NAN,
                        .passages = t->config.read_blocks ? options->passages : NULL};
     q->own_k = calloc(layers * (size_t)capacity, kv_width * sizeof(float));
     q->own_v = calloc(layers * (size_t)capacity, kv_width * sizeof(float));

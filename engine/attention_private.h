@@ -42,6 +42,7 @@ struct sx_question {
     int (*passages)(sx_passage *out, const uint32_t *blocks, size_t n, void *user); /* options' */
     sx_scored_block *order; /* [n_order] best first: sx_question_look_again() */
     size_t n_order;
+    float read_first; /* what the passage of the first of them says read alone; NAN: it was not */
 };
 
 /* Error lines of a question -> its error code. */

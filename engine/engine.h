@@ -195,8 +195,9 @@ typedef struct sx_answer {
     uint32_t n_tokens;
     sx_block_weight *blocks; /* every block that <a> or an answer token chose; by rank, then mass */
     size_t n_blocks;
-    float margin; /* above 0: some block answers better than "not in this repository"; +INFINITY
-                   * where the model cannot tell, -INFINITY where the answer says that it is not */
+    float margin; /* above 0: some block answers better than "not in this repository", by landmarks
+                   * and by what the first passage says read alone; +INFINITY where the model cannot
+                   * tell, -INFINITY where the answer says that it is not */
     double prefill_ms, decode_ms;
 } sx_answer;
 void sx_answer_clear(sx_answer *answer); /* frees what it points to */

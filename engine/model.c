@@ -145,6 +145,12 @@ static int read_ranking(sx_config *c, const json_t *root, const sx_json_source *
         rc = sx_json_u32(root, "read_path", 0, SX_HEADER_TOKENS, &c->read_path, source);
     if (rc == 0 && json_object_get(root, "read_blocks"))
         rc = sx_json_u32(root, "read_blocks", 2, SX_PASSAGE_BLOCKS, &c->read_blocks, source);
+    if (rc == 0 && json_object_get(root, "read_null_weight")) {
+        rc = sx_json_float(root, "read_null_weight", 0.0, 1000.0, &c->read_null_weight, source);
+        if (rc == 0)
+            rc = sx_json_float(root, "read_null_score", -1000.0, 1000.0, &c->read_null_score,
+                               source);
+    }
     return rc;
 }
 

@@ -27,6 +27,9 @@ typedef struct sx_config { /* of model_type "sparsex"; names as in config.json *
     /* What a block is read with: so many tokens of its path, so many blocks at most, itself and one
      * of the definition around its own among them (sx_passage). 0: nothing beside itself. */
     uint32_t read_path, read_blocks;
+    /* What the passage that comes first says, read alone, counts read_null_weight in whether
+     * anything answers at all, where it says more or less than read_null_score. 0: nothing. */
+    float read_null_score, read_null_weight;
     /* Of the table of words (word.h), the part of a token that is its word's; both 0: the model has
      * none. word_rows is a power of two. */
     uint32_t word_rows, word_dim;

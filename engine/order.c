@@ -123,6 +123,7 @@ static int number_passages(const sx_passage **passages, int *number, const sx_pa
 static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size_t n,
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
+    float best_sum = -INFINITY;
     size_t runs = SX_READING_RUNS, n_global = q->t->config.n_global;
     size_t tried = n < MOST_TRIED ? n : MOST_TRIED;
     sx_scored_block *order = malloc(sizeof *order * (n + 1));
@@ -160,8 +161,15 @@ static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size
     }
     for (int i = 0; i < n_passages; i++)
         least = fminf(least, said[i]);
-    for (size_t i = 0; i < n; i++)
-        score[order[i].block] += i < tried && number[i] >= 0 ? said[number[i]] : least;
+    for (size_t i = 0; i < n; i++) {
+        float mine = i < tried && number[i] >= 0 ? said[number[i]] : least;
+
+        score[order[i].block] += mine;
+        if (score[order[i].block] > best_sum) {
+            best_sum = score[order[i].block];
+            q->read_first = mine;
+        }
+    }
 out:
     free(order);
     free(best);
@@ -178,6 +186,7 @@ int sx_question_score(sx_question *q, float *score, const uint32_t *blocks, size
     int last = (int)q->t->config.n_global - 1, rc;
     int32_t n_rows;
 
+    q->read_first = NAN;
     for (size_t i = 0; i < n; i++)
         score[i] = landmark_score(q, blocks[i]);
     if (n == 0 || (!q->late && !q->reading))
@@ -331,4 +340,11 @@ float sx_question_margin(const sx_question *q)
         sum += layer_weight(t, g) * (s->score[0] - t->config.null_score[g]);
     }
     return sum;
+}
+
+float sx_question_read_margin(const sx_question *q)
+{
+    const sx_config *c = &q->t->config;
+
+    return isnan(q->read_first) ? 0.0f : c->read_null_weight * (q->read_first - c->read_null_score);
 }

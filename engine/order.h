@@ -30,5 +30,8 @@ const sx_scored_block *sx_question_order(const sx_question *question, size_t *n)
  * "nothing here answers this" scored above every block. +INFINITY where the model has no null
  * scores or nothing was selected. */
 float sx_question_margin(const sx_question *question);
+/* What reading says of it beside that, after sx_question_look_again(): read_null_weight * (what the
+ * passage that came first says read alone - read_null_score); 0 where nothing was read alone. */
+float sx_question_read_margin(const sx_question *question);
 
 #endif

@@ -208,7 +208,7 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
             c["candidate"] += any(b in right for b in by)
             c["selected"] += any(b in right for b in seen.chosen[i].tolist())
             c["mass first"] += mass[0] in right
-            c["said absent"] += sum(l[3][i].item() for l in seen.layers) < 0
+            c["said absent"] += seen.margin[i].item() < 0
             if r and x is not None:
                 answers = x if isinstance(x, set) else {r.number[x["key"]]}
                 order = shown_order(r, seen, i, proposed[i], run.lexical, question)
@@ -223,7 +223,7 @@ def absent(run, s, questions, upto, size=32):
     for at in range(0, len(questions), size):
         part = questions[at:at + size]
         _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in part], s, upto)
-        told += sum(sum(x[3][i].item() for x in seen.layers) < 0 for i in range(len(part)))
+        told += int((seen.margin < 0).sum())
     return {"n": len(questions), "recognised": told}
 
 

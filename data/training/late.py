@@ -4,7 +4,9 @@
 
 Each package is a context of its own, comments of half its documented functions taken out; asked are their first sentences and people's
 questions. Candidates are the definitions of the blocks that evaluate.py orders, words joined and counted as the program shows them.
-Factors are beside the one that the model's matrix already holds. A GPU is of use; --wait as in evaluate.py."""
+Factors are beside the one that the model's matrix already holds. Then every package is asked the questions of the next one: how much what the
+first passage says, read alone, should count in whether anything answers (config.json's read_null_weight and read_null_score), where ALARMS of the
+questions that have an answer may be called absent. A GPU is of use; --wait as in evaluate.py."""
 import collections, json, math, os, random, sys, time
 import numpy as np
 import torch
@@ -13,6 +15,8 @@ from rank import LEAST_RANK
 
 EACH = 80                                # questions of a kind and package
 FACTORS = (0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1, 1.2, 1.4)
+ALARMS = 0.02                            # of the questions that have an answer
+WEIGHTS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5)   # of what the first passage says, beside the landmarks' margin
 SCALES = (0.3, 0.4, 0.5, 0.6, 0.8, 1)   # of the whole score, as rank.py has them: order matters, not how sure it is
 
 
@@ -51,6 +55,30 @@ def candidates(run, r, s, rows, size=32):
     return out
 
 
+def margins(run, s, rows, size=32):
+    """rows as of questions() -> of each: kind, by how much the best landmarks are above "not here", what the first passage says read alone"""
+    run.c.read_null_weight, run.c.read_null_score, out = 1.0, 0.0, []
+    for at in range(0, len(rows), size):
+        part = rows[at:at + size]
+        _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for _, q, _ in part], s)
+        near = sum(l[3] for l in seen.layers).tolist()
+        out += [(kind, m, float(x) - m) for (kind, _, _), m, x in zip(part, near, seen.margin)]
+    return out
+
+
+def told(here, elsewhere):
+    """margins() of questions with an answer and without -> {weight: the score at which ALARMS of the former are called absent, {kind: per cent of
+    the latter that are}}"""
+    results = {}
+    for w in WEIGHTS:
+        limit = float(np.quantile([m + w * x for _, m, x in here], ALARMS))
+        kinds = collections.defaultdict(list)
+        for kind, m, x in elsewhere:
+            kinds[kind].append(m + w * x < limit)
+        results[w] = {"score": round(limit / w, 3) if w else None, **{k: round(100 * float(np.mean(v)), 1) for k, v in kinds.items()}}
+    return results
+
+
 def tried(rows, factor):
     """-> mean -log likelihood of the right definition; {kind: [first, five, sixteen in per cent]}"""
     losses, n, places = np.zeros(len(SCALES)), 0, collections.defaultdict(list)
@@ -87,18 +115,23 @@ def main(folder, dev, out=None, wait=False):
     run.tok = tok
     with open(os.path.join(folder, "config.json")) as f:
         run.lexical = json.load(f).get("lexical_weight", 0.0)
-    rows = []
-    for repo, r, asked in laid:
-        rows += candidates(run, r, run.encode(r.segments, r.path, r.together), asked)
+    rows, here, elsewhere = [], [], []
+    for (repo, r, asked), (_, _, others) in zip(laid, laid[1:] + laid[:1]):
+        s = run.encode(r.segments, r.path, r.together)
+        rows += candidates(run, r, s, asked)
+        here += margins(run, s, asked)
+        elsewhere += margins(run, s, others)
         evaluate.log(repo, "asked")
-    results = {}
+    results, absent = {}, told(here, elsewhere)
+    for w, row in absent.items():
+        evaluate.log("read_null_weight", w, "read_null_score and recognised:", json.dumps(row))
     for factor in FACTORS:
         loss, shares = tried(rows, factor)
         results[factor] = {"loss": round(loss, 4), **shares}
         evaluate.log("late interaction %.2f: loss %.4f" % (factor, loss), json.dumps(shares))
     if out:
         with open(out, "w") as f:
-            json.dump({"questions": len(rows), "factors": results, "rows": rows}, f)
+            json.dump({"questions": len(rows), "factors": results, "absent": absent, "rows": rows}, f)
 
 
 if __name__ == "__main__":

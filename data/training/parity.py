@@ -48,7 +48,7 @@ def main(folder, old, out, old_tokenizer_vectors=None):
         answers.append(tok.decode(ids))
         o["q%d.prompt" % i], o["q%d.logits" % i], o["q%d.answer" % i] = np.array(p, np.int32), logits[0].numpy(), np.array(ids, np.int32)
         o["q%d.gap" % i] = np.array(run.gaps[0], np.float32)
-        o["q%d.margin" % i] = np.array([sum(float(l[3][0]) for l in seen.layers)], np.float32)
+        o["q%d.margin" % i] = np.array([sum(float(l[3][0]) for l in seen.layers), float(seen.margin[0])], np.float32)
         blocks, first = np.unique(seen.blocks[0].numpy(), return_index=True)
         o["q%d.rank_blocks" % i], o["q%d.rank" % i] = blocks.astype(np.int32), seen.rank[0].numpy()[first]
         for g, (blocks, scores, mass, _) in enumerate(seen.layers):

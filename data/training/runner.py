@@ -49,6 +49,7 @@ def open_model(folder, device, half):
     tensors, j = read_model(folder)
     c = settings.Settings(vocab=j["vocab_size"], d=j["hidden_size"], layers=j["num_hidden_layers"], heads=j["num_attention_heads"], kv=j["num_key_value_heads"], hd=j["head_dim"],
                           ff=j["intermediate_size"], window=j["sliding_window"], glob=tuple(j["global_layers"]), didx=j["landmark_dim"], theta=j["rope_theta"], topk=j["top_k_blocks"], mass_weight=0, read_weight="read_tokens" in j, read_tokens=j.get("read_tokens", 0), late_weight="late_tokens" in j, late_tokens=j.get("late_tokens", 0), word_rows=j.get("word_rows", 0), word_dim=j.get("word_dim", 0))
+    c.read_null_weight, c.read_null_score = j.get("read_null_weight", 0.0), j.get("read_null_score", 0.0)
     c.read_together = "read_blocks" in j                          # else a block is read without the definition around it
     m = Model(c, half, os.path.join(folder, "tokenizer.json"))
     m.load_state_dict(tensors)
@@ -198,7 +199,8 @@ class Runner:
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
         weighted (best score - null score)); Seen.chosen [n, layers * K]: all of them and those joined, some twice; Seen.last: what the last tokens chose, [n, K] a layer.
         With `order` also Seen.blocks: those chosen and the CANDIDATES best by the landmarks, some twice; Seen.landmarks: the weighted sum of their
-        scores over the layers; Seen.late: with the late interaction; Seen.rank: with what each says read alone, if the model has them: what orders"""
+        scores over the layers; Seen.late: with the late interaction; Seen.rank: with what each says read alone, if the model has them: what orders; Seen.margin: below 0 nothing here
+        answers, by landmarks and by what the first passage says read alone (config.json's null_scores, read_null_*)"""
         m, c = self.m, self.c
         n, Lq, G = len(prompts), max(map(len, prompts)), c.heads // c.kv
         NB = min(upto or s.blocks, s.blocks)
@@ -287,7 +289,9 @@ class Runner:
                 seen.blocks = torch.cat([seen.chosen, every.topk(min(CANDIDATES, NB), -1).indices], 1)
                 seen.landmarks = every.gather(1, seen.blocks)
                 seen.late = seen.landmarks + self.late(late, a, seen.blocks, s) if c.late_weight else seen.landmarks
-                seen.rank = self.alone(before, a, seen.blocks, seen.late, s) if c.read_weight else seen.late
+                seen.rank, first = self.alone(before, a, seen.blocks, seen.late, s) if c.read_weight else (seen.late, torch.full((n,), float("nan")))
+                reads = c.read_null_weight * (first - c.read_null_score)
+                seen.margin = sum(l[3] for l in seen.layers).cpu() + torch.where(first.isnan(), torch.zeros(n), reads)
         return 20 * torch.tanh(logits / 20), seen
 
     def late(self, q, a, blocks, s):
@@ -302,8 +306,9 @@ class Runner:
 
     def alone(self, x, a, blocks, score, s):
         """score [n, K] of blocks [n, K], and what questions say of the best READ places of them when they read each alone (Model.alone), of
-        the others what they say of the worst of those; x [n, Lq, d]: before the first global layer, <a> at a [n] -> [n, K]"""
-        out, size = score.clone(), s.start[1:] - s.start[:-1]
+        the others what they say of the worst of those; x [n, Lq, d]: before the first global layer, <a> at a [n] -> [n, K]; what the passage
+        that then comes first says [n], nan where nothing is read"""
+        out, size, says = score.clone(), s.start[1:] - s.start[:-1], torch.full((len(a),), float("nan"))
         for i, n in enumerate((a + 1).tolist()):
             if n > self.c.read_tokens:
                 continue
@@ -317,7 +322,8 @@ class Runner:
             for v, js in zip(said.tolist(), at.values()):
                 of[js] = v
             out[i] += of
-        return out
+            says[i] = of[out[i].argmax()]
+        return out, says
 
     def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
         """Greedy -> token lists without <eos>. <a> looks twice: the second time the JOINED best of what it could read are joined to what it

@@ -101,6 +101,8 @@ static const struct {
     {"\"read_tokens\": 9", "\"read_tokens\": null", "read_tokens"},
     {"\"read_tokens\": 9", "\"read_tokens\": 9, \"read_path\": 65", "read_path"},
     {"\"read_tokens\": 9", "\"read_tokens\": 9, \"read_blocks\": 1", "read_blocks"},
+    {"\"read_tokens\": 9", "\"read_tokens\": 9, \"read_null_weight\": -1", "read_null_weight"},
+    {"\"read_tokens\": 9", "\"read_tokens\": 9, \"read_null_weight\": 1", "read_null_score"},
     {"\"read_tokens\": 9", "\"read_tokens\": 9, \"read_blocks\": 6", "read_blocks"},
     {"\"word_rows\": 16, ", "", "word_rows"},
     {"\"word_rows\": 16", "\"word_rows\": 0", "word_rows"},

@@ -302,11 +302,13 @@ static void check_questions(const sx_safetensors *f, sx_engine *engine, sx_conte
             check_selection(f, i, g, sx_question_selection(question, g), exact);
         snprintf(name, sizeof name, "q%d.margin", i);
         float *margin = fixture_tensor(f, name, &n_logits);
-        SX_CHECK(n_logits == 1 &&
+        SX_CHECK(n_logits == 2 &&
                  fabsf(sx_question_margin(question) - margin[0]) < (exact ? 1e-3f : 1.0f));
-        free(margin);
+        margin[1] -= sx_question_margin(question); /* what reading adds, below */
         check_rank(f, i, question, s, exact);
         SX_CHECK(sx_question_look_again(question, prompt[n_prompt - 1], NULL, s, NULL, 0) == 0);
+        SX_CHECK(fabsf(sx_question_read_margin(question) - margin[1]) < (exact ? 2e-3f : 1.0f));
+        free(margin);
         sx_question_hold(question, 0);
         while (n < MAX_ANSWER) {
             const float *x = sx_question_logits(question);
