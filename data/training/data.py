@@ -13,7 +13,7 @@ SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task", "asked")
 SHARE = dict(named=.04, meaning=.34, explain=.03, needle=.03, callers=.05, words=.05, inner=.05, message=.03, absent=.03, task=.15, asked=.20)
 ANSWERED = dict(named=.7, meaning=.35, explain=1, needle=1, callers=1, words=.1, inner=.1, message=.3, absent=1, task=1, asked=.3)
-TO_READ = ("meaning", "asked", "callers", "inner")
+TO_READ = ("meaning", "asked", "callers", "inner", "absent")
 MARKS = {"python": "# ", "ruby": "# ", "bash": "# ", "lua": "-- "}
 CALL = re.compile(rb"\b([A-Za-z_]\w{3,})\s*\(")
 LITERAL = re.compile(rb'"((?:[^"\\\n]|\\.){14,160})"|(?<![\w"])\'((?:[^\'\\\n]|\\.){14,160})\'')

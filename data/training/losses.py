@@ -198,11 +198,12 @@ def beside(path, together, first, size):
     return torch.where(ok, rows, 0), ok
 
 
-def read(alone, x, near, pos, ordered, path, together, ap, asked, wrong, tokens, right=2):
+def read(alone, x, near, pos, ordered, path, together, ap, asked, absent, wrong, tokens, right=2):
     """Of what late() ordered, the `wrong` best wrong blocks and the `right` best right ones, ordered by its score and by what the question
     finds when it reads each, with the definition around it, and nothing else (model.alone, beside()). x [B, QL, d], near: k, v [B, KV, LC, hd] a layer,
-    ordered: of late(), path [B, NB, 2], together [B, NB, TOGETHER] (data.py), ap, asked [B, M] (the first M questions of those of late())
-    -> loss, best block right [B, M]"""
+    ordered: of late(), path [B, NB, 2], together [B, NB, TOGETHER] (data.py), ap, asked, absent [B, M] (the first M questions of those of late();
+    asked: has an answer) -> loss; loss of "not here": what the best right passage says should be above 0, and where nothing is right what each
+    says below; best block right [B, M]"""
     B, M = ap.shape
     KV, LC, hd = near[0][0].shape[1:]
     score, place, first, size = ordered
@@ -230,9 +231,14 @@ def read(alone, x, near, pos, ordered, path, together, ap, asked, wrong, tokens,
     J = rows.size(1)
     ok = ok.view(B * M, -1, J) & (score > LOW / 2)[..., None]
     there = [tuple(t.transpose(1, 2).reshape(B * LC, -1).index_select(0, rows.view(-1)).view(B * M, place.size(1), J, KV, hd) for t in kv) for kv in near]
-    score = (score + alone(mine, n.clamp(max=tokens), there, ok)).masked_fill(score < LOW / 2, LOW)
+    said, live = alone(mine, n.clamp(max=tokens), there, ok), score > LOW / 2
+    score = torch.where(live, score + said, LOW)
     valid = asked.reshape(-1) & (good.values[:, 0] > LOW / 2) & (n <= tokens)
     loss = torch.logsumexp(score, 1) - torch.logsumexp(score[:, wrong:], 1)
+    none = absent.reshape(-1) & (n <= tokens)
+    best = torch.where(live, said, LOW)
+    best = torch.where(none, best.amax(1), -best[:, wrong:].amax(1)).clamp(-60, 60)
+    nothing = sum((F.softplus(best) * m).sum() / m.sum().clamp(min=1) for m in (valid, none))
     with torch.no_grad():
         hit = score.amax(1) <= score[:, wrong:].amax(1)
-    return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M)
+    return (loss * valid).sum() / valid.sum().clamp(min=1), nothing, (hit & valid).view(B, M)
