@@ -124,7 +124,7 @@ int sx_session_passages(sx_session *s, sx_passage *out, const uint32_t *blocks, 
         files[i] = s->pieces[order[i].piece].file;
     }
     if ((rc = sx_session_details(&d, s, files, n, failure)) < 0)
-        goto failed;
+        goto out;
     qsort(order, n, sizeof *order, by_piece);
     for (size_t i = 0; i < n; i++) {
         const sx_context_piece *piece = &s->pieces[order[i].piece];
@@ -145,9 +145,8 @@ int sx_session_passages(sx_session *s, sx_passage *out, const uint32_t *blocks, 
     }
     rc = 0;
 out:
-    if (rc < 0)
+    if (rc == -ENOMEM)
         sx_failed_with(failure, SX_DOMAIN_MODEL, rc);
-failed:
     sx_details_clear(&d);
     free(owner);
     free(files);

@@ -187,7 +187,7 @@ static bool sort_row(int32_t *block, float *score, int k)
     if (!all)
         return false;
     for (int b = 0; b < k; b++)
-        all[b] = (sx_scored_block){.block = (uint32_t)b, .score = score[b]};
+        all[b] = (sx_scored_block){(uint32_t)b, score[b]};
     qsort(all, (size_t)k, sizeof *all, sx_scored_block_compare);
     for (int b = 0; b < k; b++) {
         score[b] = all[b].score;

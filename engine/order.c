@@ -44,9 +44,7 @@ static bool same_passage(const sx_passage *a, const sx_passage *b)
     return a->n == b->n && memcmp(a->blocks, b->blocks, sizeof *a->blocks * a->n) == 0;
 }
 
-/* The passages of n blocks, as the question's caller sees them, checked; else each block is its
- * own.
- */
+/* The passages of n blocks, as the question's caller sees them, checked; or each block itself. */
 static int find_passages(const sx_question *q, sx_passage *passages, const uint32_t *blocks,
                          size_t n, void *user, char *err, size_t errlen)
 {
@@ -257,8 +255,7 @@ static size_t best_by_landmarks(sx_question *q, sx_scored_block *best)
                 sum[b] += weight * layer[b];
         }
         for (uint32_t b = 0; b < part->n_blocks; b++)
-            keep_best(best, &n, SX_CANDIDATES,
-                      (sx_scored_block){.block = part->first_block + b, .score = sum[b]});
+            keep_best(best, &n, SX_CANDIDATES, (sx_scored_block){part->first_block + b, sum[b]});
     }
     return n;
 }

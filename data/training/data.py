@@ -8,7 +8,7 @@ from units import DOC0, DOC1, END, HEAD, KIND, NAME0, NAME1, PARENT, START, line
 
 SEGMENT, BLOCK, TINY, HEADER = 1536, 64, 8, 64
 GOLD = 8                                        # at most this many blocks answer one question
-PATH, TOGETHER = 24, 5                          # what a block is read with: so many tokens of its path; so many blocks, one of the definition around (app/together.h)
+PATH, TOGETHER = 24, 5                          # what a block is read with: so many tokens of its path; so many blocks, one of the definition around (app/passages.c)
 SMALL = {"constant", "variable", "property", "macro", "type"}
 TYPES = ("named", "meaning", "explain", "needle", "callers", "words", "inner", "message", "absent", "task", "asked")
 SHARE = dict(named=.04, meaning=.34, explain=.03, needle=.03, callers=.05, words=.05, inner=.05, message=.03, absent=.03, task=.15, asked=.20)
@@ -183,8 +183,26 @@ def owners(spans, starts, n):
     return owner
 
 
+def begins(pieces):
+    """pieces: (Piece, its first block, ..) -> {(id of a file, number of a definition): the block that it starts in, behind a comment in front}"""
+    out = {}
+    for piece, nb, *_ in pieces:
+        f = piece.file
+        low, high = int(f.ends[piece.s - 1]) if piece.s else 0, int(f.ends[piece.e - 1])
+        for i, d in enumerate(f.defs):
+            b = piece.at(d[START]) if low <= d[START] < high else -1
+            if b >= 0:
+                out[id(f), i] = nb + b
+    return out
+
+
+def path_tokens(at, header):
+    """Of a header of so many tokens from token `at` on, those that a block is read with -> the first, how many"""
+    return at + max(0, header - PATH), min(header, PATH)
+
+
 def together(owner, around, low, high):
-    """The blocks that each of the blocks [low, high) of a segment is read with, without itself twice: that of the definition around its owner
+    """The blocks that each of the blocks [low, high) of a segment is read with, itself among them: that of the definition around its owner
     (around: {owner: block}), then its owner's first, in the order of the file -> [high - low, TOGETHER] numbers, -1 where there are fewer"""
     out = np.full((high - low, TOGETHER), -1, np.int64)
     first = low
@@ -357,7 +375,7 @@ class Builder:
                         needles.append((key, value, place))
                     else:
                         x[0][5].append((x[1], place))
-            o["path"][nb:nb + len(piece.starts)] = p + max(0, len(f.header) - PATH), min(len(f.header), PATH)
+            o["path"][nb:nb + len(piece.starts)] = path_tokens(p, len(f.header))
             pieces.append((piece, nb, gone, inner, self.asked.get(fi, {})))
             nb += len(piece.starts)
             p += n
@@ -369,13 +387,7 @@ class Builder:
     def targets(self, o, pieces):
         """What can be asked about: definitions, inner comments, strings and calls of a sequence's context, and what people ask"""
         rng, defs, inner, strings, calls, names, people = self.rng, [], [], [], {}, {}, []
-        begins = {}                                              # (file, number of a definition): the block that it starts in, behind its comment
-        for piece, nb, *_ in pieces:
-            f = piece.file
-            low, high = int(f.ends[piece.s - 1]) if piece.s else 0, int(f.ends[piece.e - 1])
-            for i, d in enumerate(f.defs):
-                if low <= d[START] < high and piece.at(d[START]) >= 0:
-                    begins[id(f), i] = nb + piece.at(d[START])
+        started = begins(pieces)
         for piece, nb, gone, comments, questions in pieces:
             f, s, e = piece.file, piece.s, piece.e
             low, high = int(f.ends[s - 1]) if s else 0, int(f.ends[e - 1])
@@ -399,7 +411,7 @@ class Builder:
                     key[3] = number(f.data[d[DOC0]:min(d[DOC1], d[DOC0] + 200)])
             mine = sorted(blocks)
             owner = owners([blocks[i] for i in mine], [f.defs[i][START] for i in mine], nb + len(piece.starts))
-            o["together"][nb:nb + len(piece.starts)] = together(owner, {n: begins.get((id(f), f.defs[i][PARENT]), -1) for n, i in enumerate(mine)}, nb, nb + len(piece.starts))
+            o["together"][nb:nb + len(piece.starts)] = together(owner, {n: started.get((id(f), f.defs[i][PARENT]), -1) for n, i in enumerate(mine)}, nb, nb + len(piece.starts))
             for end, i, told in comments:
                 at = piece.at(end)
                 if at >= 0 and i in blocks:

@@ -93,12 +93,12 @@ class Repository:
         around its start (app/ranking.h). self.owner [blocks]: number in self.defs or -1"""
         blocks = sum(len(starts) for _, starts in self.segments)
         self.owner = D.owners([x["blocks"] for x in self.defs], [x["d"][D.START] for x in self.defs], blocks)
-        begins = {(n, i): nb + piece.at(d[D.START]) for n, pieces in self.pieces.items() for piece, nb, low, high in pieces for i, d in enumerate(piece.file.defs) if low <= d[D.START] < high and piece.at(d[D.START]) >= 0}
-        around = {i: begins.get((x["key"][0], x["d"][D.PARENT]), -1) for i, x in enumerate(self.defs)}
+        started = D.begins(x for pieces in self.pieces.values() for x in pieces)
+        around = {i: started.get((id(x["file"]), x["d"][D.PARENT]), -1) for i, x in enumerate(self.defs)}
         self.together, self.path, nb = [], [], 0
         for (tokens, starts), at, header in zip(self.segments, np.cumsum([0] + [len(tokens) for tokens, _ in self.segments]), self.headers):
             self.together.append(D.together(self.owner, around, nb, nb + len(starts)))
-            self.path += [(at + max(0, header - D.PATH), min(header, D.PATH))] * len(starts)
+            self.path += [D.path_tokens(at, header)] * len(starts)
             nb += len(starts)
         self.together, self.path = np.concatenate(self.together), np.array(self.path, np.int64)
         self.number, self.proposed = {x["key"]: i for i, x in enumerate(self.defs)}, {}

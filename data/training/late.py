@@ -35,8 +35,9 @@ def questions(files, r):
 
 
 def candidates(run, r, s, rows, size=32):
-    """-> of each question: kind, [(right or not, what its words count, [(landmarks, late interaction, reading alone) of its blocks])]"""
-    out = []
+    """-> of each question: kind, [(right or not, what its words count, [(landmarks, late interaction, reading alone) of its blocks])]; and kind,
+    by how much the best landmarks are above "not here", what the first passage says read alone"""
+    run.c.read_null_weight, run.c.read_null_score, out, sure = 1.0, 0.0, [], []
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
         proposed = [r.propose(q) for _, q, _ in part]
@@ -52,22 +53,13 @@ def candidates(run, r, s, rows, size=32):
                 k = k if k >= 0 else -1 - places[0]
                 found[k] = max(found[k], score)
             out.append((kind, [(k in right, run.lexical * found[k], x) for k, x in parts.items()]))
-    return out
-
-
-def margins(run, s, rows, size=32):
-    """rows as of questions() -> of each: kind, by how much the best landmarks are above "not here", what the first passage says read alone"""
-    run.c.read_null_weight, run.c.read_null_score, out = 1.0, 0.0, []
-    for at in range(0, len(rows), size):
-        part = rows[at:at + size]
-        _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for _, q, _ in part], s)
-        near = sum(l[3] for l in seen.layers).tolist()
-        out += [(kind, m, float(x) - m) for (kind, _, _), m, x in zip(part, near, seen.margin)]
-    return out
+            margin = sum(l[3][i].item() for l in seen.layers)
+            sure.append((kind, margin, seen.margin[i].item() - margin))
+    return out, sure
 
 
 def told(here, elsewhere):
-    """margins() of questions with an answer and without -> {weight: the score at which ALARMS of the former are called absent, {kind: per cent of
+    """What candidates() says second, of questions with an answer and without -> {weight: the score at which ALARMS of the former are called absent, {kind: per cent of
     the latter that are}}"""
     results = {}
     for w in WEIGHTS:
@@ -118,9 +110,9 @@ def main(folder, dev, out=None, wait=False):
     rows, here, elsewhere = [], [], []
     for (repo, r, asked), (_, _, others) in zip(laid, laid[1:] + laid[:1]):
         s = run.encode(r.segments, r.path, r.together)
-        rows += candidates(run, r, s, asked)
-        here += margins(run, s, asked)
-        elsewhere += margins(run, s, others)
+        mine, sure = candidates(run, r, s, asked)
+        rows, here = rows + mine, here + sure
+        elsewhere += candidates(run, r, s, others)[1]
         evaluate.log(repo, "asked")
     results, absent = {}, told(here, elsewhere)
     for w, row in absent.items():

@@ -17,6 +17,7 @@ def main(folder, old, out, old_tokenizer_vectors=None):
     with open(old) as f:
         meta = json.load(f)
     run = runner.Runner(runner.open_model(folder, torch.device("cpu"), torch.float32), 1, 2048)
+    run.c.read_null_weight, run.c.read_null_score = 1.0, 0.0      # whatever the model's are: parity_test.c sets these too
     tok = run.tok = D.Tokenizer(os.path.join(folder, "tokenizer.json"))
     segments, spans, way, together, at = [], [], [], [], 0
     for path, text in meta["files"].items():
@@ -32,7 +33,7 @@ def main(folder, old, out, old_tokenizer_vectors=None):
             firsts = {k: int(np.flatnonzero(owner == k)[0]) for k in set(owner[len(way):].tolist()) if k >= 0}
             around = {k: firsts.get(k - 1, -1) for k in firsts}
             together.append(D.together(owner, around, len(way), len(owner)))
-            way += [(at + max(0, len(header) - D.PATH), min(len(header), D.PATH))] * len(starts)
+            way += [D.path_tokens(at, len(header))] * len(starts)
             at += len(t)
             spans.append({"path": path, "tokens": [s, e], "bytes": [int(ends[s - 1]) if s else 0, int(ends[e - 1])]})
     way, together = np.array(way, np.int64), np.concatenate(together)
