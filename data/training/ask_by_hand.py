@@ -38,9 +38,7 @@ def ask(sparsex, folder, rows):
     """-> the place of the first right span in each answer, from 1; 0 where none is shown"""
     places = []
     for row, answer in zip(rows, answers_of(sparsex, folder, [r["question"] for r in rows])):
-        right = by_hand.answers(row)
-        shown = [(s["path"], unscoped(s["name"])) for s in answer["spans"]]
-        places.append(next((i for i, s in enumerate(shown, 1) if s in right), 0))
+        places.append(next((i for i, s in enumerate(answer["spans"], 1) if by_hand.is_answer(row, s["path"], unscoped(s["name"]))), 0))
     return places
 
 

@@ -20,6 +20,11 @@ def answers(row):
     return {(a["path"], a["name"]) for a in [row] + row.get("also", [])}
 
 
+def is_answer(row, path, name):
+    """Is the definition of that name in the file `path` right? Where the mirror lacks a source, its files come from a binary package, some folders down"""
+    return any(name == n and ("/" + path).endswith("/" + p) for p, n in answers(row))
+
+
 def interval(k, n):
     """Wilson's 95 % interval -> "91.2 (88.0-93.7)" in per cent"""
     if not n:

@@ -78,6 +78,7 @@ def read_package(work, package, take, leave, folder, evaluation=False):
     """-> [(path, language by name, bytes)] and counts"""
     out, n = [], collections.Counter()
     for archive, component in mirror.download(work, package, folder):
+        n["from " + os.path.basename(archive)] += 1
         for path, m, tar in members(archive, component):
             language = LANGUAGES.get(os.path.splitext(path)[1])
             if not language or not SMALLEST <= m.size <= (4 * LARGEST if evaluation else LARGEST):

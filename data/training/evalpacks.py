@@ -21,7 +21,7 @@ def pack(name, work, index_bench, queries, out):
     lines = []
     for package, take, leave in PACKS[name]:
         files, seen = [], set()
-        found, _ = collect.read_package(work, package, take and re.compile(take), leave and re.compile(leave), os.path.join(work, "src", package), True)
+        found, took = collect.read_package(work, package, take and re.compile(take), leave and re.compile(leave), os.path.join(work, "src", package), True)
         for path, language, data in found:
             data = data.replace(b"\r\n", b"\n")
             try:
@@ -33,7 +33,7 @@ def pack(name, work, index_bench, queries, out):
                 files.append((path, language, data))
         by_path = collect.definitions(files, index_bench, queries, os.path.join(work, "tmp-eval-%s" % package))
         kept = [(path, by_path[path][0] or language, data, by_path[path][1]) for path, language, data in sorted(files) if path in by_path]
-        print("%-28s %5d files, %6.1f MB, %6d definitions, %6d with a comment" % (package, len(kept), sum(len(k[2]) for k in kept) / 1e6, sum(len(k[3]) for k in kept), sum(d[5] > d[4] for k in kept for d in k[3])), flush=True)
+        print("%-28s %5d files, %6.1f MB, %6d definitions, %6d with a comment" % (package, len(kept), sum(len(k[2]) for k in kept) / 1e6, sum(len(k[3]) for k in kept), sum(d[5] > d[4] for k in kept for d in k[3])), dict(took), flush=True)
         lines += [shards.line(package, *k) for k in kept]
     print(name, "%.1f MiB" % (shards.write(os.path.join(out, name + ".jsonl.xz"), lines) / 2**20), flush=True)
 

@@ -297,8 +297,7 @@ def by_hand(run, files, log):
         r.own()
         s, asked = run.encode(r.segments, r.path, r.together), []
         for q in rows:
-            answers = written.answers(q)
-            defs = {i for i, x in enumerate(r.defs) if (x["file"].path, re.split(r"::|\.", x["name"])[-1]) in answers and x["kind"] in ("function", "method")}
+            defs = {i for i, x in enumerate(r.defs) if x["kind"] in ("function", "method") and written.is_answer(q, x["file"].path, re.split(r"::|\.", x["name"])[-1])}
             right = {b for i in defs for b in range(r.defs[i]["blocks"][0], r.defs[i]["blocks"][1] + 1)}
             if right:
                 asked.append((q["question"], right, defs))

@@ -5,7 +5,7 @@ plain source code.
 
 apt's lists are read once and kept in WORK/mirror.pkl: apt-get reads them anew for every package, which takes longer than to fetch most.
 What is fetched has the SHA-256 that the lists, which apt verified, say. Needs deb-src lines in apt's sources, and apt-get update."""
-import collections, functools, hashlib, os, pickle, re, subprocess, sys, tarfile, tempfile, urllib.error, urllib.request
+import collections, functools, hashlib, os, pickle, re, subprocess, sys, tarfile, tempfile, time, urllib.error, urllib.request
 
 DEB = re.compile(r"^(python3?-|librust-.*-dev$|golang-.*-dev$|node-|libjs-|ruby-|php-|rails$|puppet|vagrant$)|^lib[a-z]+(-[a-z]+)?-ruby$")
 MOST_DEBS = 12
@@ -78,9 +78,10 @@ def fetch(address, sha, folder):
         try:
             with urllib.request.urlopen(address, timeout=60) as answer:
                 data = answer.read()
-        except urllib.error.HTTPError:
-            return None
-        except OSError:
+        except OSError as e:                       # what is not there is not asked for again; a mirror that is busy is
+            if isinstance(e, urllib.error.HTTPError) and e.code in (404, 410):
+                return None
+            time.sleep(2 * attempt)
             continue
         if hashlib.sha256(data).hexdigest() == sha:
             with open(path, "wb") as f:
