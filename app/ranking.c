@@ -219,9 +219,15 @@ static float words_of(const sx_rank_span *span, const sx_rank_input *in)
     return words;
 }
 
+float sx_rank_prior(sx_rank_span *span, const sx_rank_input *in)
+{
+    span->words = words_of(span, in);
+    return in->lexical_weight * span->words -
+           (span->aside && !sx_question_of_tests(in->question) ? SX_ASIDE : 0.0f);
+}
+
 size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
 {
-    bool of_tests = sx_question_of_tests(in->question);
     float for_name;
     size_t n = 0;
 
@@ -253,11 +259,8 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
     }
     for_name = asks_for_names(spans, n, in) ? SX_ASKED_FOR : SX_MENTIONED;
     for (size_t i = 0; i < n; i++) {
-        spans[i].words = words_of(&spans[i], in);
-        spans[i].score = logf(fmaxf(spans[i].rank, LEAST_RANK)) +
-                         in->lexical_weight * spans[i].words +
-                         (spans[i].named == SX_NAMED_OUTRIGHT ? for_name : 0.0f) -
-                         (spans[i].aside && !of_tests ? SX_ASIDE : 0.0f);
+        spans[i].score = logf(fmaxf(spans[i].rank, LEAST_RANK)) + sx_rank_prior(&spans[i], in) +
+                         (spans[i].named == SX_NAMED_OUTRIGHT ? for_name : 0.0f);
     }
     qsort(spans, n, sizeof *spans, by_score);
     return n;

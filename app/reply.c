@@ -198,6 +198,17 @@ static int keep_spans(sx_reply *reply, sx_session *s, const sx_rank_span *ranked
     return 0;
 }
 
+/* But for blocks and definitions. */
+static sx_rank_input rank_input(const asking *a)
+{
+    bool alone = a->question->landmarks_alone;
+
+    return (sx_rank_input){.finds = a->finds,
+                           .n_finds = a->n_finds,
+                           .lexical_weight = alone ? 0 : a->session->info->lexical_weight,
+                           .question = alone ? "" : a->question->text};
+}
+
 static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weights, float margin)
 {
     sx_reply *reply = a->reply;
@@ -209,6 +220,7 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
     sx_rank_block *blocks = calloc(n_weights + 1, sizeof *blocks);
     sx_rank_span *ranked = calloc(n + 1, sizeof *ranked);
     uint32_t *files = calloc(n + 1, sizeof *files);
+    sx_rank_input in = rank_input(a);
     sx_details d = {0};
     int rc = -ENOMEM;
 
@@ -235,16 +247,11 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
     if ((rc = sum_files(reply, s, blocks, n_weights)) < 0 ||
         (rc = sx_session_details(&d, s, files, n, failure)) < 0)
         goto out;
-    n_spans = sx_rank_spans(
-        ranked,
-        &(sx_rank_input){.blocks = blocks,
-                         .n_blocks = n,
-                         .definitions = d.ranked,
-                         .n_definitions = d.n,
-                         .finds = a->finds,
-                         .n_finds = a->n_finds,
-                         .lexical_weight = question->landmarks_alone ? 0 : s->info->lexical_weight,
-                         .question = question->landmarks_alone ? "" : question->text});
+    in.blocks = blocks;
+    in.n_blocks = n;
+    in.definitions = d.ranked;
+    in.n_definitions = d.n;
+    n_spans = sx_rank_spans(ranked, &in);
     reply->found = sx_rank_found(margin, ranked, n_spans);
     rc = keep_spans(reply, s, ranked, n_spans, &d, want);
 out:
@@ -336,8 +343,11 @@ static int read_passages(sx_passage *out, const uint32_t *blocks, size_t n, void
 {
     asking *a = user;
 
+    sx_rank_input in = rank_input(a);
+
     pthread_mutex_lock(&a->session->index_lock);
-    a->rc = sx_session_passages(a->session, out, blocks, n, a->failure);
+    a->rc = sx_session_passages(a->session, out, blocks, n,
+                                a->question->landmarks_alone ? NULL : &in, a->failure);
     pthread_mutex_unlock(&a->session->index_lock);
     return a->rc < 0;
 }

@@ -79,10 +79,11 @@ int sx_session_details(sx_details *out, sx_session *session, const uint32_t *fil
                        sx_failure *failure);
 void sx_details_clear(sx_details *details);
 
-/* passages.c: what each of n blocks is read with, alone: out [n]. Needs the index's mutex. 0, or
- * -ENOMEM or the index's error, told in *failure. */
+/* passages.c: what each of n blocks is read with, alone: out [n]. in: as sx_rank_prior() takes it,
+ * for their priors, or NULL: 0. Needs the index's mutex. 0, or -ENOMEM or the index's error, told
+ * in *failure. */
 int sx_session_passages(sx_session *session, sx_passage *out, const uint32_t *blocks, size_t n,
-                        sx_failure *failure);
+                        const sx_rank_input *in, sx_failure *failure);
 
 /* encoder.c: encodes every segment of the commit that has no landmarks yet. Needs the lock. */
 int sx_session_encode(sx_session *session, sx_failure *failure);

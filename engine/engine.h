@@ -172,6 +172,8 @@ typedef struct sx_passage {
     uint32_t n;     /* 1 to SX_PASSAGE_BLOCKS - 1 */
     uint32_t blocks[SX_PASSAGE_BLOCKS - 1]; /* the block itself and others; two with the same ones
                                              * are one passage */
+    float prior; /* what the caller counts for the block beside its score: the first by both are
+                  * read */
 } sx_passage;
 typedef struct sx_ask_options {
     uint32_t max_tokens; /* 0: 72 */

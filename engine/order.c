@@ -39,6 +39,23 @@ static bool ask_event(void *user)
     return sx_question_go_on(a->event, a->user);
 }
 
+/* A block that may be read. */
+typedef struct candidate {
+    float both;  /* its score and its passage's prior */
+    uint32_t at; /* place among the blocks that are scored */
+    uint32_t of; /* its passage's number among those tried */
+    int number;  /* that of it among those read, -1: it is not read */
+} candidate;
+
+static int by_both(const void *pa, const void *pb)
+{
+    const candidate *a = pa, *b = pb;
+
+    if (a->both != b->both)
+        return a->both > b->both ? -1 : 1;
+    return a->at < b->at ? -1 : a->at > b->at;
+}
+
 static bool same_passage(const sx_passage *a, const sx_passage *b)
 {
     return a->n == b->n && memcmp(a->blocks, b->blocks, sizeof *a->blocks * a->n) == 0;
@@ -55,8 +72,8 @@ static int find_passages(const sx_question *q, sx_passage *passages, const uint3
     if (q->passages && q->passages(passages, blocks, n, user))
         return sx_question_cancelled(err, errlen);
     for (size_t i = 0; i < n; i++) {
-        bool good = passages[i].n >= 1 && passages[i].n < SX_PASSAGE_BLOCKS &&
-                    passages[i].path < most &&
+        bool good = isfinite(passages[i].prior) && passages[i].n >= 1 &&
+                    passages[i].n < SX_PASSAGE_BLOCKS && passages[i].path < most &&
                     (passages[i].around < 0 || (uint32_t)passages[i].around < most);
         for (uint32_t j = 0; good && j < passages[i].n; j++)
             good = passages[i].blocks[j] < most;
@@ -98,54 +115,58 @@ static void add_passage(const sx_question *q, const void **rows, int32_t *n_rows
         add_run(q, rows, n_rows, n_runs, passage->blocks[i], 0, INT32_MAX);
 }
 
-/* The first SX_READ_MOST passages of n blocks, best first -> how many; number[i]: that of block i,
- * -1 where it is none of them. */
-static int number_passages(const sx_passage **passages, int *number, const sx_passage *of, size_t n)
+/* The first SX_READ_MOST passages of n candidates -> how many. */
+static int number_passages(const sx_passage **passages, candidate *c, size_t n,
+                           const sx_passage *of)
 {
     int n_passages = 0;
 
     for (size_t i = 0; i < n; i++) {
-        for (number[i] = 0; number[i] < n_passages; number[i]++)
-            if (same_passage(passages[number[i]], &of[i]))
-                break;
-        if (number[i] == SX_READ_MOST)
-            number[i] = -1;
-        else if (number[i] == n_passages)
-            passages[n_passages++] = &of[i];
+        int number = 0;
+
+        while (number < n_passages && !same_passage(passages[number], &of[c[i].of]))
+            number++;
+        if (number == n_passages && number < SX_READ_MOST)
+            passages[n_passages++] = &of[c[i].of];
+        c[i].number = number < n_passages ? number : -1;
     }
     return n_passages;
 }
 
-/* score[i] += what the best SX_READ_MOST passages of n blocks, by score, say read alone, and the
- * least of it for the rest. */
+/* score[i] += what the best SX_READ_MOST passages of n blocks, by score and prior, say read alone,
+ * and the least of it for the rest. */
 static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size_t n,
                       sx_event_fn event, void *user, char *err, size_t errlen)
 {
     float best_sum = -INFINITY;
     size_t runs = SX_READING_RUNS, n_global = q->t->config.n_global;
     size_t tried = n < MOST_TRIED ? n : MOST_TRIED;
-    sx_scored_block *order = malloc(sizeof *order * (n + 1));
+    candidate *order = malloc(sizeof *order * (n + 1));
     uint32_t *best = malloc(sizeof *best * (tried + 1));
     sx_passage *of = malloc(sizeof *of * (tried + 1));
-    int *number = malloc(sizeof *number * (tried + 1));
     const void **rows = calloc(SX_READ_MOST * runs * n_global + 1, sizeof *rows);
     int32_t *n_rows = calloc(SX_READ_MOST * runs + 1, sizeof *n_rows);
     const sx_passage *passages[SX_READ_MOST];
     float said[SX_READ_MOST], least = INFINITY;
     int n_passages, n_runs[SX_READ_MOST], rc;
 
-    if (!order || !best || !of || !number || !rows || !n_rows) {
+    if (!order || !best || !of || !rows || !n_rows) {
         rc = sx_question_no_memory(err, errlen);
         goto out;
     }
     for (size_t i = 0; i < n; i++)
-        order[i] = (sx_scored_block){(uint32_t)i, score[i]};
-    qsort(order, n, sizeof *order, sx_scored_block_compare);
+        order[i] = (candidate){.both = score[i], .at = (uint32_t)i, .number = -1};
+    qsort(order, n, sizeof *order, by_both);
     for (size_t i = 0; i < tried; i++)
-        best[i] = blocks[order[i].block];
+        best[i] = blocks[order[i].at];
     if ((rc = find_passages(q, of, best, tried, user, err, errlen)) < 0)
         goto out;
-    n_passages = number_passages(passages, number, of, tried);
+    for (size_t i = 0; i < tried; i++) {
+        order[i].of = (uint32_t)i;
+        order[i].both += of[i].prior;
+    }
+    qsort(order, tried, sizeof *order, by_both);
+    n_passages = number_passages(passages, order, tried, of);
     for (int i = 0; i < n_passages; i++)
         add_passage(q, rows + (size_t)i * runs * n_global, n_rows + (size_t)i * runs, &n_runs[i],
                     passages[i]);
@@ -160,11 +181,11 @@ static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size
     for (int i = 0; i < n_passages; i++)
         least = fminf(least, said[i]);
     for (size_t i = 0; i < n; i++) {
-        float mine = i < tried && number[i] >= 0 ? said[number[i]] : least;
+        float mine = order[i].number >= 0 ? said[order[i].number] : least;
 
-        score[order[i].block] += mine;
-        if (score[order[i].block] > best_sum) {
-            best_sum = score[order[i].block];
+        score[order[i].at] += mine;
+        if (score[order[i].at] > best_sum) {
+            best_sum = score[order[i].at];
             q->read_first = mine;
         }
     }
@@ -172,7 +193,6 @@ out:
     free(order);
     free(best);
     free(of);
-    free(number);
     free(rows);
     free(n_rows);
     return rc;

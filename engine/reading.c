@@ -113,17 +113,18 @@ static bool scratch_make(scratch *s, const sx_reading *r)
            s->first_run && s->mass && s->work;
 }
 
-/* Number `at` of those at hand, number `passage` of all: each of the question's tokens sees its own
- * past and, in a global layer, the passage. */
-static void attend(const job *j, scratch *s, int at, int passage, int global)
+/* Number `at` of those at hand, number `passage` of all: each of the question's tokens from `since`
+ * on sees its own past and, in a global layer, the passage. */
+static void attend(const job *j, scratch *s, int at, int passage, int global, int since)
 {
     const sx_reading *r = j->r;
     const sx_transformer *t = r->t;
-    int n_global = (int)t->config.n_global, runs = 0;
-    const float *q = s->qkv + (size_t)at * (size_t)r->n * (size_t)t->qkv_width;
-    const float *k = q + t->heads * t->head_dim, *v = k + t->kv_heads * t->head_dim;
+    int n_global = (int)t->config.n_global, runs = 0, n = r->n - since;
+    size_t width = (size_t)t->qkv_width;
+    const float *own = s->qkv + (size_t)at * (size_t)r->n * width;
+    const float *k = own + t->heads * t->head_dim, *v = k + t->kv_heads * t->head_dim;
 
-    for (int i = 0; i < r->n; i++) {
+    for (int i = 0; i < n; i++) {
         for (int p = 0; global >= 0 && p < j->n_runs[passage]; p++) {
             int run = passage * SX_READING_RUNS + p;
 
@@ -134,10 +135,10 @@ static void attend(const job *j, scratch *s, int at, int passage, int global)
         }
         s->first_run[i + 1] = runs;
     }
-    t->kn.gather_attention(
-        NULL, s->o + (size_t)at * (size_t)r->n * (size_t)(t->heads * t->head_dim), s->mass, q,
-        t->qkv_width, r->n, k, v, 0, t->qkv_width, s->run, s->run_rows, s->first_run, runs,
-        j->format, t->heads, t->kv_heads, t->head_dim, t->scale, s->work);
+    t->kn.gather_attention(NULL, s->o + (size_t)at * (size_t)n * (size_t)(t->heads * t->head_dim),
+                           s->mass, own + (size_t)since * width, t->qkv_width, n, k, v, since,
+                           t->qkv_width, s->run, s->run_rows, s->first_run, runs, j->format,
+                           t->heads, t->kv_heads, t->head_dim, t->scale, s->work);
 }
 
 /* Passages first .. first + n, n at most AT_ONCE. */
@@ -145,28 +146,31 @@ static bool read_passages(const job *j, scratch *s, int first, int n)
 {
     const sx_reading *r = j->r;
     const sx_transformer *t = r->t;
-    int all = n * r->n;
+    int all = n * r->n, last = (int)t->config.num_hidden_layers - 1;
     size_t d = (size_t)t->d, width = (size_t)t->head_dim;
 
     for (int b = 0; b < n; b++) {
         memcpy(s->x + (size_t)(b * r->n) * d, r->start, sizeof(float) * (size_t)r->n * d);
         memcpy(s->rope + (size_t)(b * r->n) * width, t->rope, sizeof(float) * (size_t)r->n * width);
     }
-    for (int l = (int)t->config.global_layers[0]; l < (int)t->config.num_hidden_layers; l++) {
-        int global = t->layers[l].global;
+    for (int l = (int)t->config.global_layers[0]; l <= last; l++) {
+        int global = t->layers[l].global, since = l == last ? r->n - 1 : 0;
 
         if (!sx_transformer_qkv(t, l, s->h, s->qkv, s->x, s->rope, all))
             return false;
-        for (int b = 0; b < n; b++)
-            attend(j, s, b, first + b, global);
-        if (!sx_transformer_mix(t, l, s->x, s->o, s->h, s->ffn, all))
+        for (int b = 0; b < n; b++) {
+            attend(j, s, b, first + b, global, since);
+            if (since > 0) /* only what <a> becomes is wanted of the last layer */
+                memmove(s->x + (size_t)b * d, s->x + (size_t)(b * r->n + since) * d,
+                        sizeof(float) * d);
+        }
+        if (!sx_transformer_mix(t, l, s->x, s->o, s->h, s->ffn, since > 0 ? n : all))
             return false;
     }
     for (int b = 0; b < n; b++) {
-        const float *last = s->x + ((size_t)(b + 1) * (size_t)r->n - 1) * d;
         float sum = 0.0f;
 
-        t->kn.rms_norm(NULL, s->h, last, t->nf, 1, t->d, t->config.rms_norm_eps);
+        t->kn.rms_norm(NULL, s->h, s->x + (size_t)b * d, t->nf, 1, t->d, t->config.rms_norm_eps);
         for (int i = 0; i < t->d; i++)
             sum += s->h[i] * t->read[i];
         j->score[first + b] = sum;

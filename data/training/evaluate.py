@@ -130,6 +130,15 @@ class Repository:
                     break
         return out
 
+    def priors(self, proposed, weight):
+        """What words count for blocks beside their score, whatever they say: {block: weight * score of its definition} (app/passages.c)"""
+        out = {}
+        for k, blocks, score in proposed:
+            for b in range(self.defs[k]["blocks"][0], self.defs[k]["blocks"][1] + 1) if k >= 0 else blocks:
+                if self.owner[b] == k:
+                    out[b] = max(out.get(b, 0.0), weight * score)
+        return out
+
     def questions(self, n, seed):
         """-> {set: [(question, right blocks, definition)]}"""
         rng = random.Random(seed)
@@ -199,7 +208,8 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
         part = rows[at:at + size]
         proposed = [[p for p in r.propose(x[0]) if max(p[1]) < upto] for x in part] if r else None
         joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed] if r else None
-        _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined)
+        prior = [r.priors(p, run.lexical) for p in proposed] if r else None
+        _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined, prior=prior)
         for i, (question, right, x) in enumerate(part):
             by, landmarks, late, mass = rank(seen, i)
             for prefix, order in (("", by), ("landmarks ", landmarks), ("late ", late)):

@@ -41,11 +41,11 @@ def main(folder, old, out, old_tokenizer_vectors=None):
     o = {"path": way.astype(np.int32), "together": together.astype(np.int32), "segment_len": np.array([len(t) for t, _ in segments], np.int32), "tokens": np.concatenate([t for t, _ in segments]).astype(np.int32), "block_start": ctx.start.numpy().astype(np.int32)}
     for g in range(len(ctx.k)):
         o["landmark.%d" % g], o["k.%d" % g], o["v.%d" % g] = ctx.landmark[g].numpy(), ctx.k[g][:256].numpy(), ctx.v[g][:256].numpy()
-    answers = []
+    answers, prior = [], [{b: 2.0 * (b * 37 % 11 - 5) for b in range(ctx.blocks)}]     # parity_test.c has the same priors
     for i, q in enumerate(meta["questions"]):
         p = [C.Q] + tok.ids(q) + [C.A]
-        logits, seen = run.forward([p], ctx)
-        ids = run.answer([p], ctx, 32)[0]
+        logits, seen = run.forward([p], ctx, prior=prior)
+        ids = run.answer([p], ctx, 32, prior=prior)[0]
         answers.append(tok.decode(ids))
         o["q%d.prompt" % i], o["q%d.logits" % i], o["q%d.answer" % i] = np.array(p, np.int32), logits[0].numpy(), np.array(ids, np.int32)
         o["q%d.gap" % i] = np.array(run.gaps[0], np.float32)

@@ -193,9 +193,10 @@ class Runner:
         return s
 
     @torch.no_grad()
-    def forward(self, prompts, s, upto=None, how="sparse", joined=None, order=True):
+    def forward(self, prompts, s, upto=None, how="sparse", joined=None, order=True, prior=None):
         """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context). joined: for
-        each prompt {block: i}: its tokens from the i-th on select the block beside their own choice (sparse).
+        each prompt {block: i}: its tokens from the i-th on select the block beside their own choice (sparse). prior: for each prompt {block: what
+        counts for it beside its score}: the first by both are read.
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
         weighted (best score - null score)); Seen.chosen [n, layers * K]: all of them and those joined, some twice; Seen.last: what the last tokens chose, [n, K] a layer.
         With `order` also Seen.blocks: those chosen and the CANDIDATES best by the landmarks, some twice; Seen.landmarks: the weighted sum of their
@@ -289,7 +290,7 @@ class Runner:
                 seen.blocks = torch.cat([seen.chosen, every.topk(min(CANDIDATES, NB), -1).indices], 1)
                 seen.landmarks = every.gather(1, seen.blocks)
                 seen.late = seen.landmarks + self.late(late, a, seen.blocks, s) if c.late_weight else seen.landmarks
-                seen.rank, first = self.alone(before, a, seen.blocks, seen.late, s) if c.read_weight else (seen.late, torch.full((n,), float("nan")))
+                seen.rank, first = self.alone(before, a, seen.blocks, seen.late, s, prior) if c.read_weight else (seen.late, torch.full((n,), float("nan")))
                 reads = c.read_null_weight * (first - c.read_null_score)
                 seen.margin = sum(l[3] for l in seen.layers).cpu() + torch.where(first.isnan(), torch.zeros(n), reads)
         return 20 * torch.tanh(logits / 20), seen
@@ -304,8 +305,8 @@ class Runner:
         ok = reach < s.start[blocks + 1][..., None] - first
         return torch.cat([maxsim(q[i:i + 1], s.k[-1][torch.where(ok, first + reach, 0)[i:i + 1]], ok[i:i + 1]) for i in range(len(a))])
 
-    def alone(self, x, a, blocks, score, s):
-        """score [n, K] of blocks [n, K], and what questions say of the best READ places of them when they read each alone (Model.alone), of
+    def alone(self, x, a, blocks, score, s, prior):
+        """score [n, K] of blocks [n, K], and what questions say of the best READ places of them, by score and prior, when they read each alone (Model.alone), of
         the others what they say of the worst of those; x [n, Lq, d]: before the first global layer, <a> at a [n] -> [n, K]; what the passage
         that then comes first says [n], nan where nothing is read"""
         out, size, says = score.clone(), s.start[1:] - s.start[:-1], torch.full((len(a),), float("nan"))
@@ -313,11 +314,12 @@ class Runner:
             if n > self.c.read_tokens:
                 continue
             with_it, at = s.together[blocks[i]][:, 1:].tolist(), {}            # at: {place: its candidates}, best first
-            for j in score[i].argsort(descending=True, stable=True).tolist():
+            both = score[i] + torch.tensor([prior[i].get(b, 0.0) for b in blocks[i].tolist()], device=self.device) if prior else score[i]
+            for j in both.argsort(descending=True, stable=True).tolist():
                 at.setdefault(tuple(with_it[j]), []).append(j)
             best = torch.stack([blocks[i, js[0]] for js in at.values()][:READ])
             rows, ok = beside(s.path[best], s.together[best], s.start[:-1], size)
-            said = self.m.alone(x[i:i + 1, :n], torch.tensor([n], device=self.device), [(k[rows][None], v[rows][None]) for k, v in zip(s.k, s.v)], ok[None])[0]
+            said = self.m.alone(x[i:i + 1, :n], torch.tensor([n], device=self.device), [(k[rows][None], v[rows][None]) for k, v in zip(s.k, s.v)], ok[None])[0][0]
             of = torch.full_like(score[i], said.min())
             for v, js in zip(said.tolist(), at.values()):
                 of[js] = v
@@ -325,13 +327,13 @@ class Runner:
             says[i] = of[out[i].argmax()]
         return out, says
 
-    def answer(self, prompts, s, most, upto=None, how="sparse", joined=None):
+    def answer(self, prompts, s, most, upto=None, how="sparse", joined=None, prior=None):
         """Greedy -> token lists without <eos>. <a> looks twice: the second time the JOINED best of what it could read are joined to what it
         chooses. What it then sees, and the best of every answer token, stay selected (engine/attention.h, order.h). A list says nothing twice (Said). self.gaps: by how
         much the logit of each token was above the next best."""
         out, self.gaps, done, held = [[] for _ in prompts], [[] for _ in prompts], [False] * len(prompts), [dict(b) for b in joined or [{}] * len(prompts)]
         if how == "sparse":
-            _, seen = self.forward(prompts, s, upto, how, held)
+            _, seen = self.forward(prompts, s, upto, how, held, prior=prior)
             for i, p in enumerate(prompts):
                 best = dict.fromkeys(seen.blocks[i, seen.rank[i].argsort(descending=True)].tolist())
                 for b in list(best)[:JOINED]:

@@ -38,7 +38,7 @@ static sx_passage *all_passages(sx_session *s)
 
     for (uint32_t i = 0; i < n; i++) /* in any order */
         blocks[i] = n - 1 - i;
-    SX_CHECK(sx_session_passages(s, passages, blocks, n, &failure) == 0);
+    SX_CHECK(sx_session_passages(s, passages, blocks, n, NULL, &failure) == 0);
     for (uint32_t i = 0; i < n / 2; i++) {
         sx_passage swap = passages[i];
         passages[i] = passages[n - 1 - i];

@@ -236,7 +236,8 @@ static int passages_of(sx_passage *out, const uint32_t *blocks, size_t n, void *
         uint32_t first = blocks[i];
         bool begun = false;
 
-        out[i] = (sx_passage){.around = together[0]};
+        out[i] = (sx_passage){.around = together[0],
+                              .prior = 2.0f * (float)((int)(blocks[i] * 37 % 11) - 5)};
         for (int j = 1; j < SX_PASSAGE_BLOCKS && together[j] >= 0; j++)
             out[i].blocks[out[i].n++] = (uint32_t)together[j];
         while (s->block_start[first] > path[0])
