@@ -163,6 +163,39 @@ static void check_small(sx_session *s, const char *folder)
     free(p);
 }
 
+/* What words found counts for all blocks of that definition, and what a test is against all of its
+ * file's. */
+static void check_priors(sx_session *s, const char *folder)
+{
+    uint32_t much = block_of(s, folder, "def much"), late = block_of(s, folder, "step 23"),
+             little = block_of(s, folder, "def little"), blocks[] = {late, little, much}, piece, b;
+    sx_rank_find find = {.words = 0.5f};
+    sx_rank_input in = {.finds = &find, .n_finds = 1, .lexical_weight = 8, .question = "how"};
+    sx_passage p[3];
+    sx_details d;
+    sx_failure failure = {0};
+
+    sx_context_locate(s->context, much, &piece, &b);
+    find.file = s->pieces[piece].file;
+    SX_CHECK(sx_session_details(&d, s, &find.file, 1, &failure) == 0);
+    for (size_t i = 0; i < d.n; i++)
+        if (!strcmp(d.ranked[i].name, "much")) {
+            find.start_byte = d.ranked[i].start_byte;
+            find.end_byte = d.ranked[i].end_byte;
+        }
+    sx_details_clear(&d);
+    SX_CHECK(sx_session_passages(s, p, blocks, 3, &in, &failure) == 0);
+    SX_CHECK(p[0].prior == 4.0f && p[1].prior == 0.0f && p[2].prior == 4.0f);
+    s->files[find.file].aside = true;
+    SX_CHECK(sx_session_passages(s, p, blocks, 3, &in, &failure) == 0);
+    SX_CHECK(p[0].prior == 4.0f - SX_ASIDE && p[1].prior == -SX_ASIDE);
+    in.question = "what is tested";
+    SX_CHECK(sx_session_passages(s, p, blocks, 3, &in, &failure) == 0);
+    SX_CHECK(p[0].prior == 4.0f && p[1].prior == 0.0f);
+    SX_CHECK(sx_session_passages(s, p, blocks, 3, NULL, &failure) == 0 && p[0].prior == 0.0f);
+    s->files[find.file].aside = false;
+}
+
 int main(int argc, char **argv)
 {
     char folder[] = "/tmp/sparsex-passages-XXXXXX", repository[sizeof folder + 8],
@@ -178,10 +211,12 @@ int main(int argc, char **argv)
     if (argc == 3)
         make_repository(repository);
     session = open_session(argc > 3 ? argv[3] : repository, cache, argv);
-    if (argc > 3)
+    if (argc > 3) {
         print_all(session);
-    else
+    } else {
         check_small(session, repository);
+        check_priors(session, repository);
+    }
     sx_session_close(session);
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     SX_CHECK(system(command) == 0);
