@@ -24,6 +24,16 @@ static const sx_context_file *file_named(const sx_session *s, const char *path)
     return NULL;
 }
 
+sx_rank_block sx_session_rank_block(const sx_session *s, const sx_context_piece *piece, uint32_t b)
+{
+    const uint32_t *bytes = s->block_bytes + piece->first_block;
+
+    return (sx_rank_block){.file = piece->file,
+                           .start_byte = bytes[b],
+                           .end_byte = b + 1 < piece->n_blocks ? bytes[b + 1] : piece->byte_end,
+                           .aside = s->files[piece->file].aside};
+}
+
 size_t sx_session_blocks(const sx_session *s, const sx_context_file *file, uint32_t start,
                          uint32_t end, uint32_t *blocks, size_t most)
 {
@@ -31,12 +41,11 @@ size_t sx_session_blocks(const sx_session *s, const sx_context_file *file, uint3
 
     for (size_t p = file->first_piece; p < file->first_piece + file->n_pieces; p++) {
         const sx_context_piece *piece = &s->pieces[p];
-        const uint32_t *bytes = s->block_bytes + piece->first_block;
 
         for (uint32_t b = 0; b < piece->n_blocks && n < most; b++) {
-            uint32_t block_end = b + 1 < piece->n_blocks ? bytes[b + 1] : piece->byte_end;
+            sx_rank_block block = sx_session_rank_block(s, piece, b);
 
-            if (bytes[b] < end && block_end > start)
+            if (block.start_byte < end && block.end_byte > start)
                 blocks[n++] = piece->first_block + b;
         }
     }

@@ -29,21 +29,12 @@ static bool holds(const sx_passage *p, uint32_t block)
     return p->around >= 0 && (uint32_t)p->around == block;
 }
 
-static sx_rank_block rank_block(const sx_session *s, const sx_context_piece *piece, uint32_t b)
-{
-    const uint32_t *bytes = s->block_bytes + piece->first_block;
-
-    return (sx_rank_block){.file = piece->file,
-                           .start_byte = bytes[b],
-                           .end_byte = b + 1 < piece->n_blocks ? bytes[b + 1] : piece->byte_end};
-}
-
 /* The definition that owns block b of a piece and begins in that piece, or -1. */
 static int32_t owner_of(const sx_session *s, const sx_details *d, const sx_context_piece *piece,
                         uint32_t b)
 {
     const uint32_t *bytes = s->block_bytes + piece->first_block;
-    sx_rank_block block = rank_block(s, piece, b);
+    sx_rank_block block = sx_session_rank_block(s, piece, b);
     int32_t owner = sx_rank_owner(&block, d->ranked, d->n, "");
 
     if (owner >= 0 &&
@@ -114,31 +105,13 @@ static int by_piece(const void *pa, const void *pb)
     return a->block < b->block ? -1 : a->block > b->block;
 }
 
-/* What words and the file count for block `b` of a piece, whatever it says. */
-static float prior_of(const sx_session *s, const sx_details *d, const sx_context_piece *piece,
-                      uint32_t b, const sx_rank_input *in)
-{
-    sx_rank_block block = rank_block(s, piece, b);
-    int32_t owner = sx_rank_owner(&block, d->ranked, d->n, in->question);
-    sx_rank_span span = {.file = piece->file,
-                         .definition = owner,
-                         .start_byte = block.start_byte,
-                         .end_byte = block.end_byte,
-                         .aside = s->files[piece->file].aside};
-
-    if (owner >= 0) {
-        span.start_byte = d->ranked[owner].start_byte;
-        span.end_byte = d->ranked[owner].end_byte;
-    }
-    return sx_rank_prior(&span, in);
-}
-
 int sx_session_passages(sx_session *s, sx_passage *out, const uint32_t *blocks, size_t n,
                         const sx_rank_input *in, sx_failure *failure)
 {
     wanted *order = calloc(n + 1, sizeof *order);
     uint32_t *files = calloc(n + 1, sizeof *files), n_header = 0;
     int32_t *owner = NULL;
+    sx_rank_input known = in != NULL ? *in : (sx_rank_input){0};
     sx_details d = {0};
     int rc = -ENOMEM;
 
@@ -151,6 +124,8 @@ int sx_session_passages(sx_session *s, sx_passage *out, const uint32_t *blocks, 
     }
     if ((rc = sx_session_details(&d, s, files, n, failure)) < 0)
         goto out;
+    known.definitions = d.ranked;
+    known.n_definitions = d.n;
     qsort(order, n, sizeof *order, by_piece);
     for (size_t i = 0; i < n; i++) {
         const sx_context_piece *piece = &s->pieces[order[i].piece];
@@ -168,8 +143,10 @@ int sx_session_passages(sx_session *s, sx_passage *out, const uint32_t *blocks, 
                 owner[b] = owner_of(s, &d, piece, b);
         }
         make_passage(&out[order[i].at], s, &d, piece, owner, order[i].block, n_header);
-        if (in != NULL)
-            out[order[i].at].prior = prior_of(s, &d, piece, order[i].block, in);
+        if (in != NULL) {
+            sx_rank_block block = sx_session_rank_block(s, piece, order[i].block);
+            out[order[i].at].prior = sx_rank_prior(&block, &known);
+        }
     }
     rc = 0;
 out:

@@ -219,11 +219,39 @@ static float words_of(const sx_rank_span *span, const sx_rank_input *in)
     return words;
 }
 
-float sx_rank_prior(sx_rank_span *span, const sx_rank_input *in)
+/* A block, or the definition that owns it. */
+static sx_rank_span span_of(const sx_rank_block *block, const sx_rank_input *in)
+{
+    int32_t owner = sx_rank_owner(block, in->definitions, in->n_definitions, in->question);
+    sx_rank_span span = {.file = block->file,
+                         .definition = owner,
+                         .start_byte = block->start_byte,
+                         .end_byte = block->end_byte,
+                         .rank = block->rank,
+                         .mass = block->mass,
+                         .aside = block->aside};
+
+    if (owner >= 0) {
+        span.start_byte = in->definitions[owner].start_byte;
+        span.end_byte = in->definitions[owner].end_byte;
+        span.named = sx_question_names(in->question, in->definitions[owner].name);
+    }
+    return span;
+}
+
+/* Sets its words, too. */
+static float prior_of(sx_rank_span *span, const sx_rank_input *in)
 {
     span->words = words_of(span, in);
     return in->lexical_weight * span->words -
            (span->aside && !sx_question_of_tests(in->question) ? SX_ASIDE : 0.0f);
+}
+
+float sx_rank_prior(const sx_rank_block *block, const sx_rank_input *in)
+{
+    sx_rank_span span = span_of(block, in);
+
+    return prior_of(&span, in);
 }
 
 size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
@@ -231,23 +259,8 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
     float for_name;
     size_t n = 0;
 
-    for (size_t i = 0; i < in->n_blocks; i++) {
-        const sx_rank_block *block = &in->blocks[i];
-        int32_t owner = sx_rank_owner(block, in->definitions, in->n_definitions, in->question);
-
-        spans[i] = (sx_rank_span){.file = block->file,
-                                  .definition = owner,
-                                  .start_byte = block->start_byte,
-                                  .end_byte = block->end_byte,
-                                  .rank = block->rank,
-                                  .mass = block->mass,
-                                  .aside = block->aside};
-        if (owner >= 0) {
-            spans[i].start_byte = in->definitions[owner].start_byte;
-            spans[i].end_byte = in->definitions[owner].end_byte;
-            spans[i].named = sx_question_names(in->question, in->definitions[owner].name);
-        }
-    }
+    for (size_t i = 0; i < in->n_blocks; i++)
+        spans[i] = span_of(&in->blocks[i], in);
     qsort(spans, in->n_blocks, sizeof *spans, by_identity);
     for (size_t i = 0; i < in->n_blocks; i++) {
         if (n > 0 && by_identity(&spans[n - 1], &spans[i]) == 0) {
@@ -259,7 +272,7 @@ size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in)
     }
     for_name = asks_for_names(spans, n, in) ? SX_ASKED_FOR : SX_MENTIONED;
     for (size_t i = 0; i < n; i++) {
-        spans[i].score = logf(fmaxf(spans[i].rank, LEAST_RANK)) + sx_rank_prior(&spans[i], in) +
+        spans[i].score = logf(fmaxf(spans[i].rank, LEAST_RANK)) + prior_of(&spans[i], in) +
                          (spans[i].named == SX_NAMED_OUTRIGHT ? for_name : 0.0f);
     }
     qsort(spans, n, sizeof *spans, by_score);

@@ -110,9 +110,9 @@ bool sx_rank_found(float margin, const sx_rank_span *spans, size_t n);
 int32_t sx_rank_owner(const sx_rank_block *block, const sx_rank_definition *definitions, size_t n,
                       const char *question);
 
-/* 4, as far as it is known of a span before anything is read: lexical_weight * words, less
- * SX_ASIDE. Sets span->words; of `in` it takes finds, lexical_weight and question. */
-float sx_rank_prior(sx_rank_span *span, const sx_rank_input *in);
+/* 4, as far as it is known of the span of a block before anything is read: lexical_weight * words,
+ * less SX_ASIDE. Of `in` it takes all but blocks. */
+float sx_rank_prior(const sx_rank_block *block, const sx_rank_input *in);
 
 /* spans: room for in->n_blocks. Returns how many there are, best first. */
 size_t sx_rank_spans(sx_rank_span *spans, const sx_rank_input *in);

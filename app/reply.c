@@ -230,17 +230,13 @@ static int rank_reply(asking *a, const sx_block_weight *weights, size_t n_weight
     for (size_t i = 0; i < n_weights; i++) {
         uint32_t piece_index, block;
         const sx_context_piece *piece;
-        const uint32_t *bytes;
 
         sx_context_locate(s->context, weights[i].block, &piece_index, &block);
         piece = &s->pieces[piece_index];
-        bytes = s->block_bytes + piece->first_block + block;
-        blocks[i] = (sx_rank_block){piece->file,
-                                    bytes[0],
-                                    block + 1 < piece->n_blocks ? bytes[1] : piece->byte_end,
-                                    expf(weights[i].rank),
-                                    weights[i].mass,
-                                    !question->landmarks_alone && s->files[piece->file].aside};
+        blocks[i] = sx_session_rank_block(s, piece, block);
+        blocks[i].rank = expf(weights[i].rank);
+        blocks[i].mass = weights[i].mass;
+        blocks[i].aside = blocks[i].aside && !question->landmarks_alone;
         if (i < n)
             files[i] = piece->file;
     }
@@ -342,7 +338,6 @@ static size_t first_place(uint32_t *blocks, void *user)
 static int read_passages(sx_passage *out, const uint32_t *blocks, size_t n, void *user)
 {
     asking *a = user;
-
     sx_rank_input in = rank_input(a);
 
     pthread_mutex_lock(&a->session->index_lock);

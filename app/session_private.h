@@ -56,6 +56,9 @@ enum {
     SX_FINDS_ASIDE = 4, /* of those at most from tests and vendored copies (see ranking.h) */
     SX_FIND_BLOCKS = 2, /* blocks of each: its beginning */
 };
+/* Block `b` of a piece as ranking.h wants it, its rank and mass 0. */
+sx_rank_block sx_session_rank_block(const sx_session *session, const sx_context_piece *piece,
+                                    uint32_t b);
 /* The first blocks of bytes [start, end) of a file, at most `most`; returns how many. */
 size_t sx_session_blocks(const sx_session *session, const sx_context_file *file, uint32_t start,
                          uint32_t end, uint32_t *blocks, size_t most);

@@ -43,8 +43,8 @@ static bool ask_event(void *user)
 typedef struct candidate {
     float both;  /* its score and its passage's prior */
     uint32_t at; /* place among the blocks that are scored */
-    uint32_t of; /* its passage's number among those tried */
-    int number;  /* that of it among those read, -1: it is not read */
+    const sx_passage *passage;
+    int number; /* of that among those read, -1: it is not read */
 } candidate;
 
 static int by_both(const void *pa, const void *pb)
@@ -116,18 +116,17 @@ static void add_passage(const sx_question *q, const void **rows, int32_t *n_rows
 }
 
 /* The first SX_READ_MOST passages of n candidates -> how many. */
-static int number_passages(const sx_passage **passages, candidate *c, size_t n,
-                           const sx_passage *of)
+static int number_passages(const sx_passage **passages, candidate *c, size_t n)
 {
     int n_passages = 0;
 
     for (size_t i = 0; i < n; i++) {
         int number = 0;
 
-        while (number < n_passages && !same_passage(passages[number], &of[c[i].of]))
+        while (number < n_passages && !same_passage(passages[number], c[i].passage))
             number++;
         if (number == n_passages && number < SX_READ_MOST)
-            passages[n_passages++] = &of[c[i].of];
+            passages[n_passages++] = c[i].passage;
         c[i].number = number < n_passages ? number : -1;
     }
     return n_passages;
@@ -162,11 +161,11 @@ static int read_alone(sx_question *q, float *score, const uint32_t *blocks, size
     if ((rc = find_passages(q, of, best, tried, user, err, errlen)) < 0)
         goto out;
     for (size_t i = 0; i < tried; i++) {
-        order[i].of = (uint32_t)i;
+        order[i].passage = &of[i];
         order[i].both += of[i].prior;
     }
     qsort(order, tried, sizeof *order, by_both);
-    n_passages = number_passages(passages, order, tried, of);
+    n_passages = number_passages(passages, order, tried);
     for (int i = 0; i < n_passages; i++)
         add_passage(q, rows + (size_t)i * runs * n_global, n_rows + (size_t)i * runs, &n_runs[i],
                     passages[i]);

@@ -38,7 +38,8 @@ def ask(sparsex, folder, rows):
     """-> the place of the first right span in each answer, from 1; 0 where none is shown"""
     places = []
     for row, answer in zip(rows, answers_of(sparsex, folder, [r["question"] for r in rows])):
-        places.append(next((i for i, s in enumerate(answer["spans"], 1) if by_hand.is_answer(row, s["path"], unscoped(s["name"]))), 0))
+        right = by_hand.answers(row)
+        places.append(next((i for i, s in enumerate(answer["spans"], 1) if by_hand.is_answer(right, s["path"], unscoped(s["name"]))), 0))
     return places
 
 

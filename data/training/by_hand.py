@@ -20,9 +20,9 @@ def answers(row):
     return {(a["path"], a["name"]) for a in [row] + row.get("also", [])}
 
 
-def is_answer(row, path, name):
-    """Is the definition of that name in the file `path` right? Where the mirror lacks a source, its files come from a binary package, some folders down"""
-    return any(name == n and ("/" + path).endswith("/" + p) for p, n in answers(row))
+def is_answer(right, path, name):
+    """Is the definition of that name in the file `path` among answers()? Where the mirror lacks a source, its files come from a binary package, some folders down"""
+    return any(name == n and ("/" + path).endswith("/" + p) for p, n in right)
 
 
 def interval(k, n):

@@ -199,6 +199,14 @@ def here(rows, upto, n):
     return [x for x in rows if max(x[1]) < upto][:n]
 
 
+def look(run, s, questions, upto, r=None):
+    """What the first `upto` blocks' <a> sees of questions, with the lexical channel's proposals joined and counted where r, a Repository after own(), has them -> those, Seen"""
+    proposed = [[p for p in r.propose(q) if max(p[1]) < upto] for q in questions] if r else None
+    joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed] if r else None
+    prior = [r.priors(p, run.lexical) for p in proposed] if r else None
+    return proposed, run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in questions], s, upto, "sparse", joined, prior=prior)[1]
+
+
 def retrieve(run, s, rows, upto, n, r=None, size=32):
     """-> counts over the first n questions whose blocks lie in the first `upto`. r: a Repository after own(): then the lexical channel's
     proposals are joined, and the order of definitions that the program shows is counted too."""
@@ -206,10 +214,7 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
     c = collections.Counter(n=len(rows))
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
-        proposed = [[p for p in r.propose(x[0]) if max(p[1]) < upto] for x in part] if r else None
-        joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed] if r else None
-        prior = [r.priors(p, run.lexical) for p in proposed] if r else None
-        _, seen = run.forward([[C.Q] + run.tok.ids(x[0])[:96] + [C.A] for x in part], s, upto, "sparse", joined, prior=prior)
+        proposed, seen = look(run, s, [x[0] for x in part], upto, r)
         for i, (question, right, x) in enumerate(part):
             by, landmarks, late, mass = rank(seen, i)
             for prefix, order in (("", by), ("landmarks ", landmarks), ("late ", late)):
@@ -307,7 +312,8 @@ def by_hand(run, files, log):
         r.own()
         s, asked = run.encode(r.segments, r.path, r.together), []
         for q in rows:
-            defs = {i for i, x in enumerate(r.defs) if x["kind"] in ("function", "method") and written.is_answer(q, x["file"].path, re.split(r"::|\.", x["name"])[-1])}
+            answers = written.answers(q)
+            defs = {i for i, x in enumerate(r.defs) if x["kind"] in ("function", "method") and written.is_answer(answers, x["file"].path, re.split(r"::|\.", x["name"])[-1])}
             right = {b for i in defs for b in range(r.defs[i]["blocks"][0], r.defs[i]["blocks"][1] + 1)}
             if right:
                 asked.append((q["question"], right, defs))

@@ -40,9 +40,7 @@ def candidates(run, r, s, rows, size=32):
     run.c.read_null_weight, run.c.read_null_score, out, sure = 1.0, 0.0, [], []
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
-        proposed = [r.propose(q) for _, q, _ in part]
-        joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed]
-        _, seen = run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for _, q, _ in part], s, None, "sparse", joined, prior=[r.priors(p, run.lexical) for p in proposed])
+        proposed, seen = evaluate.look(run, s, [q for _, q, _ in part], s.blocks, r)
         for i, (kind, _, right) in enumerate(part):
             blocks, first = np.unique(seen.blocks[i].cpu().numpy(), return_index=True)
             landmarks, late, rank = (x[i].float().cpu().numpy()[first] for x in (seen.landmarks, seen.late, seen.rank))

@@ -10,15 +10,11 @@ def thinned(x, context, every):
     return torch.cat([x[:, every - 1:context:every], x[:, context:]], 1)
 
 
-def capped(hidden, emb):
-    """-> logits of the next token, soft-capped"""
-    return 20 * torch.tanh(F.linear(hidden, emb.to(hidden.dtype)).float() / 20)
-
-
 def language(hidden, emb, y, w, context, every):
     """Weighted cross entropy of the next token with soft-capped logits at the places that thinned() keeps -> loss, [B * kept] per token"""
     hidden, y, w = (thinned(x, context, every).flatten(0, 1) for x in (hidden, y, w))
-    ce = F.cross_entropy(capped(hidden, emb), y, reduction="none")
+    logits = 20 * torch.tanh(F.linear(hidden, emb.to(hidden.dtype)).float() / 20)
+    ce = F.cross_entropy(logits, y, reduction="none")
     return (ce * w).sum() / w.sum().clamp(min=1), ce
 
 
@@ -202,13 +198,12 @@ def beside(path, together, first, size):
     return torch.where(ok, rows, 0), ok
 
 
-def read(alone, emb, x, T, near, pos, ordered, path, together, ap, asked, absent, wrong, tokens, right=2):
+def read(alone, x, near, pos, ordered, path, together, ap, asked, absent, wrong, tokens, right=2):
     """Of what late() ordered, the `wrong` best wrong blocks and the `right` best right ones, ordered by its score and by what the question
-    finds when it reads each, with the definition around it, and nothing else (model.alone, beside()). x [B, QL, d], T [B, QL]: the tokens, near: k, v [B, KV, LC, hd] a layer,
+    finds when it reads each, with the definition around it, and nothing else (model.alone, beside()). x [B, QL, d], near: k, v [B, KV, LC, hd] a layer,
     ordered: of late(), path [B, NB, 2], together [B, NB, TOGETHER] (data.py), ap, asked, absent [B, M] (the first M questions of those of late();
     asked: has an answer) -> loss; loss of "not here": what the best right passage says should be above 0, and where nothing is right what each
-    says below; loss of the question's own tokens where the best right passage is read: whoever understands it expects what is asked of it
-    (Sachan et al. 2022 order passages by that), or 0 where emb is None; best block right [B, M]"""
+    says below; best block right [B, M]"""
     B, M = ap.shape
     KV, LC, hd = near[0][0].shape[1:]
     score, place, first, size = ordered
@@ -236,7 +231,7 @@ def read(alone, emb, x, T, near, pos, ordered, path, together, ap, asked, absent
     J = rows.size(1)
     ok = ok.view(B * M, -1, J) & (score > LOW / 2)[..., None]
     there = [tuple(t.transpose(1, 2).reshape(B * LC, -1).index_select(0, rows.view(-1)).view(B * M, place.size(1), J, KV, hd) for t in kv) for kv in near]
-    (said, hidden), live = alone(mine, n.clamp(max=tokens), there, ok), score > LOW / 2
+    said, live = alone(mine, n.clamp(max=tokens), there, ok), score > LOW / 2
     score = torch.where(live, score + said, LOW)
     valid = asked.reshape(-1) & (good.values[:, 0] > LOW / 2) & (n <= tokens)
     loss = torch.logsumexp(score, 1) - torch.logsumexp(score[:, wrong:], 1)
@@ -244,12 +239,6 @@ def read(alone, emb, x, T, near, pos, ordered, path, together, ap, asked, absent
     best = torch.where(live, said, LOW)
     best = torch.where(none, best.amax(1), -best[:, wrong:].amax(1)).clamp(-60, 60)
     nothing = sum((F.softplus(best) * m).sum() / m.sum().clamp(min=1) for m in (valid, none))
-    expected = torch.zeros((), device=ap.device)
-    if emb is not None:
-        words = torch.gather(T, 1, at.view(B, -1)).view(B * M, tokens).long()[:, 1:]    # of which the last, <a>, is no word
-        ce = F.cross_entropy(capped(hidden[:, wrong, :-1], emb).flatten(0, 1), words.flatten(), reduction="none").view(B * M, -1)
-        counts = valid[:, None] & (torch.arange(1, tokens, device=ap.device) < n[:, None] - 1)
-        expected = (ce * counts).sum() / counts.sum().clamp(min=1)
     with torch.no_grad():
         hit = score.amax(1) <= score[:, wrong:].amax(1)
-    return (loss * valid).sum() / valid.sum().clamp(min=1), nothing, expected, (hit & valid).view(B, M)
+    return (loss * valid).sum() / valid.sum().clamp(min=1), nothing, (hit & valid).view(B, M)

@@ -75,13 +75,13 @@ def fetch(address, sha, folder):
     """-> the file, or None where the mirror lacks it"""
     path = os.path.join(folder, urllib.request.unquote(os.path.basename(address)))
     for attempt in range(3):
+        time.sleep(2 * attempt)
         try:
             with urllib.request.urlopen(address, timeout=60) as answer:
                 data = answer.read()
         except OSError as e:                       # what is not there is not asked for again; a mirror that is busy is
             if isinstance(e, urllib.error.HTTPError) and e.code in (404, 410):
                 return None
-            time.sleep(2 * attempt)
             continue
         if hashlib.sha256(data).hexdigest() == sha:
             with open(path, "wb") as f:

@@ -187,7 +187,7 @@ class Model(nn.Module):
     def alone(self, x, n, near, ok):
         """Each question reads one place and nothing else: in every global layer its tokens attend to their own and to the place's.
         x [Q, T, d]: tokens of questions up to <a>, before the first global layer, n [Q] of them; near: k, v [Q, C, J, KV, hd] of C places of
-        at most J tokens for each question, per global layer; ok [Q, C, J] -> [Q, C]: a score of each place; [Q, C, T, d]: the tokens behind the last layer"""
+        at most J tokens for each question, per global layer; ok [Q, C, J] -> [Q, C]: a score of each place"""
         c = self.c
         Q, T, _ = x.shape
         C, J = ok.shape[1:]
@@ -204,8 +204,8 @@ class Model(nn.Module):
             o = attend(q, k, v, wide if l.is_global else own[None])
             x = x + l.wo(o.transpose(1, 2).reshape(Q * C, T, -1))
             x = l.mlp(x)
-        x = (rms(x) * self.nf.to(x.dtype)).view(Q, C, T, -1)
-        return x[torch.arange(Q, device=x.device), :, n - 1].float() @ self.read, x
+        last = x.view(Q, C, T, -1)[torch.arange(Q, device=x.device), :, n - 1]
+        return ((rms(last) * self.nf.to(x.dtype)).float() @ self.read)
 
 
 def in_segment(seg, window):

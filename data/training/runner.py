@@ -319,7 +319,7 @@ class Runner:
                 at.setdefault(tuple(with_it[j]), []).append(j)
             best = torch.stack([blocks[i, js[0]] for js in at.values()][:READ])
             rows, ok = beside(s.path[best], s.together[best], s.start[:-1], size)
-            said = self.m.alone(x[i:i + 1, :n], torch.tensor([n], device=self.device), [(k[rows][None], v[rows][None]) for k, v in zip(s.k, s.v)], ok[None])[0][0]
+            said = self.m.alone(x[i:i + 1, :n], torch.tensor([n], device=self.device), [(k[rows][None], v[rows][None]) for k, v in zip(s.k, s.v)], ok[None])[0]
             of = torch.full_like(score[i], said.min())
             for v, js in zip(said.tolist(), at.values()):
                 of[js] = v

@@ -47,7 +47,6 @@ class Settings:
     late_tokens: int = 48       # of a question, the last ones up to <a>
     read_weight: float = 0.1    # contrastive loss of the reading of each passage alone (data.together), which orders last; 0: the model has none
     absent_weight: float = 0.0  # of reading: what a passage says is above 0 where it answers, below where nothing does
-    expect_weight: float = 0.0  # of reading: the question's own tokens, predicted where the right passage is read
     read_questions: int = 16    # a sequence
     read_wrong: int = 10        # of what the late interaction orders, the best wrong ones, beside the two best right ones
     read_tokens: int = 48       # longer questions are not read so; config.json may say another number, which the engine goes by

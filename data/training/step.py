@@ -6,7 +6,7 @@ import torch.nn.functional as F
 import data as D, losses
 from model import masks, masks_plain
 
-PARTS = ("lm", "ret", "joint", "token", "mass", "late", "read", "absent", "expect", "null")          # the losses, each with its weight in settings.py
+PARTS = ("lm", "ret", "joint", "token", "mass", "late", "read", "absent", "null")          # the losses, each with its weight in settings.py
 
 
 def weight(c, part):
@@ -57,7 +57,7 @@ class Step:
         hidden, self.aux, (before, near) = self.net(*(self.bufs[k] for k in ("T", "pos", "seg", "blk")), ap, self.dense, self.local, self.context)
         lm, ce = self.language(hidden, model.emb.weight, self.bufs["y"], self.bufs["w"], c.LC, c.lm_every)
         zero = torch.zeros((), device=self.device)
-        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, late=zero, read=zero, absent=zero, expect=zero, null=zero)
+        out = dict(lm=lm, ret=zero, joint=zero, token=zero, mass=zero, late=zero, read=zero, absent=zero, null=zero)
         hits, margins, shares, every, right, late, read = [], [], [], [], [], None, None
         n_asked = (asked & ~absent).sum().clamp(min=1)
         for g, (iq, lm, it, att, _) in enumerate(self.aux):
@@ -85,7 +85,7 @@ class Step:
                 out["late"], late, ordered = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens)
                 if c.read_weight:
                     M = c.read_questions
-                    out["read"], out["absent"], out["expect"], read = losses.read(self.alone, model.emb.weight if c.expect_weight else None, before, self.bufs["T"][:, c.LC:], near, self.bufs["pos"][:, c.LC:], ordered, s["path"], s["together"], ap[:, :M], (asked & ~absent)[:, :M], (asked & absent)[:, :M], c.read_wrong, c.read_tokens)
+                    out["read"], out["absent"], read = losses.read(self.alone, before, near, self.bufs["pos"][:, c.LC:], ordered, s["path"], s["together"], ap[:, :M], (asked & ~absent)[:, :M], (asked & absent)[:, :M], c.read_wrong, c.read_tokens)
         return out, dict(asked=asked, absent=absent, ce=ce.detach(), hits=hits, ordered=(late, read), margins=margins, shares=shares)
 
     @torch.no_grad()
