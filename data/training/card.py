@@ -23,7 +23,7 @@ def main(model, results, out):
     state, tensors = meta["state"], runner.read_model(model)[0]
     licences = collections.defaultdict(list)
     apart = shards.development()
-    for package, licence, _, _ in collect.packages():
+    for package, licence, *_ in collect.packages():
         if package not in apart:
             licences[licence].append(package)
     size = os.path.getsize(os.path.join(model, "model.safetensors"))

@@ -29,11 +29,12 @@ SMALL = {"constant", "variable", "property", "namespace"}
 
 
 def packages():
+    """-> (package, licence, what is taken, what is left, is it new to the model that training goes on from)"""
     with open(os.path.join(HERE, "packages.tsv"), encoding="utf-8") as f:
         for line in f:
             if line.strip() and not line.startswith("#"):
-                name, licence, take, leave = line.rstrip("\n").split("\t")
-                yield name, licence, None if take == "-" else re.compile(take), None if leave == "-" else re.compile(leave)
+                name, licence, take, leave, *new = line.rstrip("\n").split("\t")
+                yield name, licence, None if take == "-" else re.compile(take), None if leave == "-" else re.compile(leave), new == ["new"]
 
 
 def clean(data):
@@ -223,7 +224,7 @@ def main(work, index_bench, queries, *names):
             except (subprocess.CalledProcessError, tarfile.TarError, OSError, EOFError) as e:
                 print("%-28s FAILED %r" % (name, e), flush=True)
         else:
-            package, _, take, leave = job
+            package, _, take, leave, _ = job
             collect(package, take, leave, work, os.path.abspath(index_bench), os.path.abspath(queries))
 
 

@@ -1,8 +1,11 @@
 """What the model is trained for, beside the next token: that landmarks, and attention, find the right blocks."""
 import torch, torch.nn.functional as F
+import spelled
 from data import PATH
+from words import K1
 
 LOW = -1e4
+BUCKETS = 16384                                  # of words, in words()
 
 
 def thinned(x, context, every):
@@ -149,11 +152,43 @@ def maxsim(q, k, ok):
     return s.float().sum((1, 2)) * hd ** -0.5
 
 
-def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens):
+@torch.no_grad()
+def words(h, blk, together, pos, ap, tokens):
+    """What the words of a question count for the definition of each block of the step: near what the program's lexical channel says (words.py),
+    with what is at hand: no names or signatures apart, no associations; a word that many questions of the step have counts less.
+    h [B, L]: hash of the word spelled so far at each token (model.spell), blk [B, LC], together [B, NB, TOGETHER], pos [B, QL], ap [B, M] -> [B*M, B*N], 0 to 1"""
+    B, M = ap.shape
+    LC, N = blk.size(1), together.size(1) - 1
+    of = torch.arange(B, device=h.device)[:, None]
+    word = torch.where(h > 0, spelled.rows(h, BUCKETS)[0], BUCKETS)                     # the last bucket: no word
+    count = torch.zeros((B * N + 1) * (BUCKETS + 1), dtype=torch.bfloat16, device=h.device)
+    at = torch.where(blk < N, blk + of * N, B * N) * (BUCKETS + 1) + word[:, :LC]
+    count = count.scatter_add_(0, at.reshape(-1), torch.ones_like(at, dtype=count.dtype).reshape(-1)).view(B * N + 1, -1)
+    count[B * N] = 0
+    back = torch.arange(tokens, device=h.device)
+    there = back <= torch.gather(pos, 1, ap)[..., None]
+    term = torch.where(there, torch.gather(word[:, LC:], 1, (ap[..., None] - back).clamp(min=0).view(B, -1)).view(B, M, -1), BUCKETS).view(B * M, -1)
+    first = ~((term[:, :, None] == term[:, None]) & (back[:, None] > back)).any(2) & (term < BUCKETS)
+    live = (count.sum(1) > 0).sum().clamp(min=1)
+    df = (count > 0).sum(0).float()
+    asked = torch.zeros(BUCKETS + 1, device=h.device).scatter_add_(0, term.reshape(-1), first.float().reshape(-1)).clamp(min=1)
+    weight = torch.log(1 + live / (df[term] + 0.5)) * torch.log(1 + B * M / asked[term]) * first * (df[term] > 0)
+    with_it = torch.where(together[:, :N, 1:] >= 0, together[:, :N, 1:] + of[..., None] * N, B * N).view(B * N, -1)
+    # a few questions at a time: a row of blocks for each of their words
+    out = []
+    for t, w in zip(term.split(64), weight.split(64)):
+        tf = count.t()[t]
+        tf = sum(tf[..., with_it[:, k]] for k in range(with_it.size(1)))
+        out.append(torch.einsum("qt,qtn->qn", w, (tf / (K1 + tf)).float()) / w.sum(1, keepdim=True).clamp(min=1e-6))
+    return torch.cat(out)
+
+
+def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens, prior=None, further=0):
     """The blocks of the whole step that joint() puts first, and the right ones, ordered by its score and the late interaction together.
     lq [B, QL, H*hd], k [B, KV, LC, hd], blk [B, LC], pos [B, QL], every [B*NQ, B*N] (joint()'s logits; LOW where a block may not count),
-    gold [B, M, 8], ap, asked, whole [B, M] (M <= NQ questions of each sequence) -> loss, best block right [B, M]; for read(): scores
-    and numbers of the blocks [B*M, blocks + 8], the right ones last, LOW where there is none; first token and length of every block [B*N]"""
+    gold [B, M, 8], ap, asked, whole [B, M] (M <= NQ questions of each sequence), prior [B*M, B*N]: what counts beside the score (words()), `further`:
+    how many more blocks, which it puts first -> loss, best block right [B, M]; for read(): scores, numbers and prior of the blocks
+    [B*M, blocks + further + 8], the right ones last, LOW where there is none; first token and length of every block [B*N]"""
     B, M = ap.shape
     KV, LC, hd = k.shape[1:]
     N = every.size(1) // B
@@ -168,6 +203,9 @@ def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens):
     g = gold.reshape(B * M, -1)
     right = (g + own.repeat_interleave(M)[:, None] * N).clamp(min=0)
     best = score.detach().topk(blocks, 1).indices
+    if further:
+        best = torch.cat([best, prior.masked_fill(score.detach() < LOW / 2, LOW).scatter(1, best, LOW).topk(further, 1).indices], 1)
+        blocks += further
     known = ((best[:, :, None] == right[:, None]) & (g >= 0)[:, None]).any(2)          # right ones stand in their own places
     place = torch.cat([best, right], 1)
     live = torch.cat([~known, g >= 0], 1)
@@ -182,7 +220,8 @@ def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens):
     loss = torch.logsumexp(score, 1) - found(answers, whole.reshape(-1))
     with torch.no_grad():
         hit = score.amax(1) <= answers.amax(1)
-    return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M), (score.detach(), place, first.reshape(-1), size.reshape(-1))
+    beside = prior.gather(1, place) if prior is not None else torch.zeros_like(score)
+    return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M), (score.detach(), place, beside, first.reshape(-1), size.reshape(-1))
 
 
 def beside(path, together, first, size):
@@ -199,18 +238,19 @@ def beside(path, together, first, size):
 
 
 def read(alone, x, near, pos, ordered, path, together, ap, asked, absent, wrong, tokens, right=2):
-    """Of what late() ordered, the `wrong` best wrong blocks and the `right` best right ones, ordered by its score and by what the question
-    finds when it reads each, with the definition around it, and nothing else (model.alone, beside()). x [B, QL, d], near: k, v [B, KV, LC, hd] a layer,
+    """Of what late() ordered, the `wrong` best wrong blocks and the `right` best right ones, ordered by its score, what counts beside it and what
+    the question finds when it reads each, with the definition around it, and nothing else (model.alone, beside()). x [B, QL, d], near: k, v [B, KV, LC, hd] a layer,
     ordered: of late(), path [B, NB, 2], together [B, NB, TOGETHER] (data.py), ap, asked, absent [B, M] (the first M questions of those of late();
     asked: has an answer) -> loss; loss of "not here": what the best right passage says should be above 0, and where nothing is right what each
     says below; best block right [B, M]"""
     B, M = ap.shape
     KV, LC, hd = near[0][0].shape[1:]
-    score, place, first, size = ordered
+    score, place, prior, first, size = ordered
     N = first.size(0) // B
     most = score.size(1) - 8                                                           # late()'s blocks
     some = (lambda t: t.view(B, -1, t.size(1))[:, :M].reshape(B * M, -1))
-    score, place = some(score), some(place)
+    place = some(place)
+    score = torch.where(some(score) > LOW / 2, some(score) + some(prior), LOW)         # best first is by both, as what is read is chosen (app/passages.c)
     own = torch.arange(B, device=ap.device)[:, None, None]
     with_it = torch.where(together[:, :N] >= 0, together[:, :N] + own * N, -1).reshape(B * N, -1)
     # blocks that are read with the same ones are one place: the right one is kept, or the first

@@ -7,13 +7,14 @@ Held-out content is refused here once more (path, hash, near-duplicate), copies 
 or most of it already taken), and each language gets its share. A package is never spread over two pieces, so that each piece
 holds whole repositories. A line is {"repo", "path", "lang", "text", "defs"}; a definition is a list of numbers, see unpack()."""
 import collections, glob, json, lzma, os, pickle, random, subprocess, sys
-import asked, heldout
+import asked, collect, heldout
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 20261122
 KINDS = ("function", "method", "class", "struct", "union", "enum", "trait", "interface", "type", "macro", "module", "constant", "variable", "property", "namespace", "object", "impl")
 SHARE = {"c": .33, "cpp": .13, "python": .15, "go": .08, "rust": .07, "java": .08, "javascript": .04, "typescript": .03, "ruby": .03, "php": .03, "csharp": .02, "bash": .008, "lua": .008}
 COPY = 0.6                # a file with this share of its shingles in files that were taken already is a copy
+AGAIN = 0.6               # where packages.tsv says of some that they are new: of the others this share of the files that people's questions are about
 
 
 def pack(definition):
@@ -118,7 +119,10 @@ def main(work, out, text_mb="470", piece_mib="26.5", pieces="3"):
             pool[language][package].append((path, language, data, definitions))
     print("refused:", dict(why), flush=True)
     chosen, total, wanted = collections.defaultdict(list), float(text_mb) * 1e6, asked.read()
+    new = {name for name, _, _, _, is_new in collect.packages() if is_new}
     for language, packages in sorted(pool.items()):
+        if new:                                                # what was learned from is not learned by heart
+            packages = {p: rs if p in new else [r for r in rs if (p, r[0]) in wanted and rng.random() < AGAIN] for p, rs in sorted(packages.items())}
         sizes = {p: sum(len(r[2]) for r in rs) for p, rs in packages.items()}
         share = fill(sizes, SHARE.get(language, .005) * total)
         for p, rs in sorted(packages.items()):
