@@ -174,13 +174,10 @@ def words(h, blk, together, pos, ap, tokens):
     asked = torch.zeros(BUCKETS + 1, device=h.device).scatter_add_(0, term.reshape(-1), first.float().reshape(-1)).clamp(min=1)
     weight = torch.log(1 + live / (df[term] + 0.5)) * torch.log(1 + B * M / asked[term]) * first * (df[term] > 0)
     with_it = torch.where(together[:, :N, 1:] >= 0, together[:, :N, 1:] + of[..., None] * N, B * N).view(B * N, -1)
-    # a few questions at a time: a row of blocks for each of their words
-    out = []
-    for t, w in zip(term.split(64), weight.split(64)):
-        tf = count.t()[t]
-        tf = sum(tf[..., with_it[:, k]] for k in range(with_it.size(1)))
-        out.append(torch.einsum("qt,qtn->qn", w, (tf / (K1 + tf)).float()) / w.sum(1, keepdim=True).clamp(min=1e-6))
-    return torch.cat(out)
+    count = sum(count[with_it[:, k]] for k in range(with_it.size(1)))                   # of the definition, as far as it is read
+    weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
+    asks = torch.zeros(B * M, BUCKETS + 1, device=h.device).scatter_add_(1, term, weight)
+    return (asks.to(count.dtype) @ (count / (K1 + count)).t()).float()
 
 
 def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens, prior=None, further=0):
