@@ -242,8 +242,13 @@ static sx_rank_span span_of(const sx_rank_block *block, const sx_rank_input *in)
 /* Sets its words, too. */
 static float prior_of(sx_rank_span *span, const sx_rank_input *in)
 {
+    float best = 0.0f, share;
+
     span->words = words_of(span, in);
-    return in->lexical_weight * span->words -
+    for (size_t i = 0; i < in->n_finds; i++)
+        best = fmaxf(best, in->finds[i].words);
+    share = best > 0.0f ? span->words / best : 0.0f;
+    return in->lexical_weight * share * share -
            (span->aside && !sx_question_of_tests(in->question) ? SX_ASIDE : 0.0f);
 }
 

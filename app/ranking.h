@@ -17,19 +17,20 @@
  * 2. A block without a candidate is a span of its own bytes.
  * 3. The rank of a definition is the sum of its blocks' ranks, its mass the sum of their masses,
  *    its words the score of the find that is this definition (of a span without one: touches it).
- * 4. Order: higher log(rank) + lexical_weight * words, then higher mass, then the order of the
- *    tree. A rank below 1e-5 counts as that: so small, it orders nothing. The weight comes with the
- *    model, fitted on repositories that it was not trained on. A definition that the question names
- *    outright comes first (SX_ASKED_FOR) if the question asks for names and says no more: "Where is
- *    X defined?", "Who calls X?". In "Check whether X has run before the flush" it is one of the
- *    things that are told, and counts SX_MENTIONED more: on repositories that nothing was trained
- *    on, putting it first always cost 6 of 42 per cent of the questions that tell what they mean.
- *    A question names a definition outright if it holds its name as a whole word and that word is
- *    clearly a name: quoted with ` or ', followed by "(", or with an underscore, a digit or a
- *    capital inside. "How do I open a list?" names nothing outright and lets a word decide only
- *    between equals; `open` does name. Only what was selected is ranked: the lexical channel's
- *    finds are, because they were joined to the selection, and so nothing is cited that was not
- *    read.
+ * 4. Order: higher log(rank) + lexical_weight * (words / the best find's)^2, then higher mass,
+ *    then the order of the tree. What a find scores by itself says less: the more a question says,
+ *    the less of it any place holds. A rank below 1e-5 counts as that: so small, it orders nothing.
+ *    The weight comes with the model, fitted on repositories that it was not trained on. A
+ *    definition that the question names outright comes first (SX_ASKED_FOR) if the question asks
+ *    for names and says no more: "Where is X defined?", "Who calls X?". In "Check whether X has run
+ *    before the flush" it is one of the things that are told, and counts SX_MENTIONED more: on
+ *    repositories that nothing was trained on, putting it first always cost 6 of 42 per cent of the
+ *    questions that tell what they mean. A question names a definition outright if it holds its
+ *    name as a whole word and that word is clearly a name: quoted with ` or ', followed by "(", or
+ *    with an underscore, a digit or a capital inside. "How do I open a list?" names nothing
+ *    outright and lets a word decide only between equals; `open` does name. Only what was selected
+ *    is ranked: the lexical channel's finds are, because they were joined to the selection, and so
+ *    nothing is cited that was not read.
  *
  *    Tests and vendored copies repeat the words of what they are about: they rank SX_ASIDE lower
  *    unless the question speaks of tests.
@@ -110,8 +111,8 @@ bool sx_rank_found(float margin, const sx_rank_span *spans, size_t n);
 int32_t sx_rank_owner(const sx_rank_block *block, const sx_rank_definition *definitions, size_t n,
                       const char *question);
 
-/* 4, as far as it is known of the span of a block before anything is read: lexical_weight * words,
- * less SX_ASIDE. Of `in` it takes all but blocks. */
+/* 4, as far as it is known of the span of a block before anything is read: what words count, less
+ * SX_ASIDE. Of `in` it takes all but blocks. */
 float sx_rank_prior(const sx_rank_block *block, const sx_rank_input *in);
 
 /* spans: room for in->n_blocks. Returns how many there are, best first. */

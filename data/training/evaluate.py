@@ -9,7 +9,7 @@ import argparse, collections, json, math, multiprocessing, os, random, re, sqlit
 import numpy as np
 import torch
 import by_hand as written, controls as C, data as D, docs, questions as Qs, runner, words
-from rank import ASKED_FOR, MENTIONED, asks_for_names, outright, score as ranked
+from rank import ASKED_FOR, MENTIONED, asks_for_names, counted, outright, score as ranked
 
 START = time.time()
 SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
@@ -131,12 +131,12 @@ class Repository:
         return out
 
     def priors(self, proposed, weight):
-        """What words count for blocks beside their score, whatever they say: {block: weight * score of its definition} (app/passages.c)"""
-        out = {}
+        """What words count for blocks beside their score, whatever they say: {block: what its definition's count} (app/passages.c)"""
+        out, best = {}, max((score for _, _, score in proposed), default=0.0)
         for k, blocks, score in proposed:
             for b in range(self.defs[k]["blocks"][0], self.defs[k]["blocks"][1] + 1) if k >= 0 else blocks:
                 if self.owner[b] == k:
-                    out[b] = max(out.get(b, 0.0), weight * score)
+                    out[b] = max(out.get(b, 0.0), weight * counted(score, best))
         return out
 
     def questions(self, n, seed):
@@ -189,9 +189,10 @@ def shown_order(r, seen, i, proposed, weight, question):
     for k, blocks, score in proposed:
         k = k if k >= 0 else -1 - blocks[0]
         found[k] = max(found.get(k, 0.0), score)
+    best = max(found.values(), default=0.0)
     named = {k for k in rank if k >= 0 and outright(question, r.defs[k]["name"])}
     extra = ASKED_FOR if asks_for_names(question, {r.defs[k]["name"] for k in named}) else MENTIONED
-    return sorted(rank, key=lambda k: -ranked((rank[k], found.get(k, 0.0), 0, extra * (k in named)), weight))
+    return sorted(rank, key=lambda k: -ranked((rank[k], found.get(k, 0.0), 0, extra * (k in named)), weight, best))
 
 
 def here(rows, upto, n):

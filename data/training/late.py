@@ -11,7 +11,7 @@ import collections, json, math, os, random, sys, time
 import numpy as np
 import torch
 import asked as people, controls as C, data as D, evaluate, runner
-from rank import LEAST_RANK
+from rank import LEAST_RANK, counted
 
 EACH = 80                                # questions of a kind and package
 FACTORS = (0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1, 1.2, 1.4)
@@ -50,7 +50,8 @@ def candidates(run, r, s, rows, size=32):
             for k, places, score in proposed[i]:
                 k = k if k >= 0 else -1 - places[0]
                 found[k] = max(found[k], score)
-            out.append((kind, [(k in right, run.lexical * found[k], x) for k, x in parts.items()]))
+            best = max(found.values(), default=0.0)
+            out.append((kind, [(k in right, run.lexical * counted(found[k], best), x) for k, x in parts.items()]))
             margin = sum(l[3][i].item() for l in seen.layers)
             sure.append((kind, margin, seen.margin[i].item() - margin))
     return out, sure

@@ -6,7 +6,8 @@
 Comments of half of the documented functions are taken out of the sources, and those functions are asked for by their first sentence, as it
 stands and as someone would put it; others by name, by the words of their name, and with the questions of people (asked.py), whose functions
 keep their comments. Candidates are the places that the program
-selected; a candidate's score is log(rank) + lexical_weight * words, more for a name in the question, less for tests (app/ranking.h).
+selected; a candidate's score is log(rank) + lexical_weight * (words / the best find's)^2, more for a name in the question, less for tests
+(app/ranking.h).
 Standard library only."""
 import collections, json, math, os, random, re, subprocess, sys
 import ask_by_hand, asked as people, docs, questions as Qs, shards
@@ -90,9 +91,14 @@ def ask(sparsex, dev, work, out, *names):
             print(repo, len(rows), "questions", flush=True)
 
 
-def score(row, weight):
-    """row: rank, words, is it right, what counts beside"""
-    return math.log(max(row[0], LEAST_RANK)) + weight * row[1] + row[3]
+def counted(words, best):
+    """What lexical_weight is multiplied with: words, and the most that any find has"""
+    return (words / best) ** 2 if best > 0 else 0.0
+
+
+def score(row, weight, best):
+    """row: rank, words, is it right, what counts beside; best: the most words that any has"""
+    return math.log(max(row[0], LEAST_RANK)) + weight * counted(row[1], best) + row[3]
 
 
 def fit(path, config=None):
@@ -102,7 +108,8 @@ def fit(path, config=None):
     def figures(kind, key):
         place = []
         for r in (r for r in rows if r["kind"] == kind):
-            order = sorted(r["rows"], key=key, reverse=True)
+            best = max((x[1] for x in r["rows"]), default=0.0)
+            order = sorted(r["rows"], key=lambda x: key(x, best), reverse=True)
             place.append(next((i for i, x in enumerate(order) if x[2]), 999))
         n = max(1, len(place))
         return "%s %.1f/%.1f/%.1f" % (kind, *(100 * sum(p < k for p in place) / n for k in (1, 5, 16)))
@@ -110,17 +117,18 @@ def fit(path, config=None):
     def loss(weight, scale, which):
         total = 0.0
         for r in which:
-            s = [scale * score(x, weight) for x in r["rows"]]
+            best = max(x[1] for x in r["rows"])
+            s = [scale * score(x, weight, best) for x in r["rows"]]
             top = max(s)
             total -= math.log(sum(math.exp(v - top) for v, x in zip(s, r["rows"]) if x[2]) / sum(math.exp(v - top) for v in s) + 1e-12)
         return total / max(1, len(which))
     able = [r for r in rows if r["kind"] != "named" and any(x[2] for x in r["rows"])]     # a name outright comes first whatever the weight
-    weights = (0, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200)
+    weights = (0, 1, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 10, 12, 15, 20)
     best = min((loss(w, s, able), w) for w in weights for s in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0))
     print("questions", len(rows), "with the right one among the candidates", len(able), "without names; loss %.4f at weight %g" % best)
     for w in weights:
-        print("weight %4g: %s" % (w, ", ".join(figures(k, lambda x: score(x, w)) for k in KINDS)))
-    print("words alone: %s" % ", ".join(figures(k, lambda x: x[1]) for k in KINDS))
+        print("weight %4g: %s" % (w, ", ".join(figures(k, lambda x, best: score(x, w, best)) for k in KINDS)))
+    print("words alone: %s" % ", ".join(figures(k, lambda x, best: x[1]) for k in KINDS))
     if config:
         with open(config) as f:
             c = json.load(f)

@@ -128,11 +128,20 @@ static void test_words(void)
                         .question = ""};
 
     SX_CHECK(sx_rank_spans(s, &in) == 3);
-    SX_CHECK(s[0].definition == 1 && s[0].words == 0); /* log 0.6 > log 0.3 + 0.5 */
+    SX_CHECK(s[0].definition == 1 && s[0].words == 0); /* log 0.6 > log 0.3 + 0.5^2 */
     SX_CHECK(s[1].definition == 2 && s[1].words == 0.5f);
     SX_CHECK(s[2].definition == -1 && s[2].words == 0.25f);
-    in.lexical_weight = 2;
+    SX_CHECK(fabsf(s[1].score - (logf(0.3f) + 0.25f)) < 1e-6f);
+    in.lexical_weight = 3;
     SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 2 && s[1].definition == 1);
+    /* half of the best find's count a quarter, whatever the best has */
+    const sx_rank_find weak[] = {{0, 300, 390, 0.1f}, {1, 200, 300, 0.2f}};
+    in.finds = weak;
+    in.n_finds = 2;
+    SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 2 && s[0].words == 0.1f &&
+             fabsf(s[0].score - (logf(0.3f) + 0.75f)) < 1e-6f);
+    in.finds = finds;
+    in.n_finds = 4;
     in.lexical_weight = 0;
     SX_CHECK(sx_rank_spans(s, &in) == 3 && s[0].definition == 1);
     /* what landmarks hardly saw, they do not order */
