@@ -392,7 +392,7 @@ def main():
     run = runner.Runner(model, *((8, 32768) if gpu else (1, 3072)))
     run.tok = tok
     with open(os.path.join(a.model, "config.json")) as f:
-        run.lexical = json.load(f).get("lexical_weight", 0.0)
+        run.lexical = json.load(f)["lexical_weight"]
     if "questions" in repositories:
         c = by_hand(run, repositories["questions"], log)
         results["by hand"] = shown(c)

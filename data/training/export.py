@@ -8,7 +8,7 @@ CHECKPOINT is a folder with the travelling parts (travel.py) or with state.pt. W
 scales, some 4 bits, vectors float32), config.json and tokenizer.json. The model card and the parity vectors are written by card.py and parity.py."""
 import json, math, os, shutil, struct, sys
 import numpy as np
-import controls as C, data as D, travel
+import controls as C, data as D, rank, travel
 
 
 def tensors_of(folder):
@@ -61,16 +61,14 @@ def config(s, null, joint):
             "rms_norm_eps": 1.1920929e-07, "logit_softcap": 20.0, "tie_word_embeddings": True, "weight_format": "int8 per row, float32 scales" + ("; feed-forward and words 4 bits, a multiplier for 32" if s.get("four") else ""), "torch_dtype": "float32",
             "bos_token_id": None, "eos_token_id": C.EOS, "pad_token_id": C.PAD, "special_tokens": {"file": C.FILE, "question": C.Q, "answer": C.A, "eos": C.EOS},
             **({"word_rows": s["word_rows"], "word_dim": s["word_dim"]} if s.get("word_rows") else {}), **({"late_tokens": s["late_tokens"]} if s.get("late_weight") else {}),
-            **({"read_tokens": s["read_tokens"], "read_path": D.PATH, "read_blocks": D.TOGETHER} if s.get("read_weight") else {}), "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint]}
+            **({"read_tokens": s["read_tokens"], "read_path": D.PATH, "read_blocks": D.TOGETHER} if s.get("read_weight") else {}), "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint], "lexical_weight": rank.WEIGHT}
 
 
 def main(checkpoint, tokenizer, out, late="1"):
     os.makedirs(out, exist_ok=True)
     tensors, meta = tensors_of(checkpoint)
     n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors, float(late), meta["settings"].get("four", False)))
-    with open(os.path.join(out, "config.json"), "w") as f:
-        json.dump(config(meta["settings"], tensors["null"], tensors["joint"]), f, indent=2)
-        f.write("\n")
+    rank.write_config(os.path.join(out, "config.json"), config(meta["settings"], tensors["null"], tensors["joint"]))
     with open(os.path.join(out, "training.json"), "w") as f:         # for the model card, and for a slice that starts from this folder
         json.dump({"state": meta["state"], "settings": meta["settings"]}, f, indent=1)
         f.write("\n")

@@ -105,7 +105,7 @@ def main(folder, dev, out=None, wait=False):
     run = runner.Runner(runner.open_model(folder, device, torch.bfloat16 if device.type == "cuda" else torch.float32), *((8, 32768) if device.type == "cuda" else (1, 3072)))
     run.tok = tok
     with open(os.path.join(folder, "config.json")) as f:
-        run.lexical = json.load(f).get("lexical_weight", 0.0)
+        run.lexical = json.load(f)["lexical_weight"]
     rows, here, elsewhere = [], [], []
     for (repo, r, asked), (_, _, others) in zip(laid, laid[1:] + laid[:1]):
         s = run.encode(r.segments, r.path, r.together)

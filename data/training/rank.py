@@ -16,6 +16,7 @@ from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start, whole_
 
 KINDS = ("named", "meaning", "asked", "words", "people")
 EACH = 120                       # questions of a kind and package
+WEIGHT = 4                       # lexical_weight of a model for which none was fitted: without, evaluations would order by the model alone
 LEAST_RANK, ASIDE, MENTIONED, ASKED_FOR = 1e-5, 5.0, 3.0, 1000.0        # app/ranking.[ch]
 ASKING = set("""a about an and are by call called caller callers calls can class code constant declared declaration define defined defines definition describe did do does enum
     explain file files find for from function get functions go here how i implementation implemented implements in interface is it its locate look macro me method methods module of
@@ -101,6 +102,12 @@ def score(row, weight, best):
     return math.log(max(row[0], LEAST_RANK)) + weight * counted(row[1], best) + row[3]
 
 
+def write_config(path, config):
+    """One key a line"""
+    with open(path, "w") as f:
+        f.write("{\n" + ",\n".join("  %s: %s" % (json.dumps(k), json.dumps(v)) for k, v in config.items()) + "\n}\n")
+
+
 def fit(path, config=None):
     with open(path) as f:
         rows = [json.loads(line) for line in f]
@@ -133,8 +140,7 @@ def fit(path, config=None):
         with open(config) as f:
             c = json.load(f)
         c["lexical_weight"] = best[1]
-        with open(config, "w") as f:
-            f.write("{\n" + ",\n".join("  %s: %s" % (json.dumps(k), json.dumps(v)) for k, v in c.items()) + "\n}\n")
+        write_config(config, c)
 
 
 if __name__ == "__main__":
