@@ -217,8 +217,8 @@ def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens, prior=N
     loss = torch.logsumexp(score, 1) - found(answers, whole.reshape(-1))
     with torch.no_grad():
         hit = score.amax(1) <= answers.amax(1)
-    beside = prior.gather(1, place) if prior is not None else torch.zeros_like(score)
-    return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M), (score.detach(), place, beside, first.reshape(-1), size.reshape(-1))
+    counts = prior.gather(1, place) if prior is not None else torch.zeros_like(score)
+    return (loss * valid).sum() / valid.sum().clamp(min=1), (hit & valid).view(B, M), (score.detach(), place, counts, first.reshape(-1), size.reshape(-1))
 
 
 def beside(path, together, first, size):
