@@ -99,7 +99,7 @@ def read_package(work, package, take, leave, folder, evaluation=False):
                 n["left by content"] += 1
                 continue
             out.append((path, language, data))
-    return list({f[0]: f for f in out}.values()), n         # a path that two archives hold is one file
+    return list({f[0]: f for f in out}.values()), n         # two versions in one archive are one
 
 
 def choose(files, rng, cap=CAP):
