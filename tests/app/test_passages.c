@@ -170,7 +170,7 @@ static void check_priors(sx_session *s, const char *folder)
     uint32_t much = block_of(s, folder, "def much"), late = block_of(s, folder, "step 23"),
              little = block_of(s, folder, "def little"), blocks[] = {late, little, much}, piece, b;
     /* the best is in another file */
-    sx_rank_find finds[] = {{.words = 0.5f}, {.file = UINT32_MAX, .words = 1.0f}}, find;
+    sx_rank_find finds[] = {{.words = 0.25f}, {.file = UINT32_MAX, .words = 0.5f}}, find;
     sx_rank_input in = {.finds = finds, .n_finds = 2, .lexical_weight = 16, .question = "how"};
     sx_passage p[3];
     sx_details d;
