@@ -132,11 +132,11 @@ class Repository:
 
     def priors(self, proposed, weight):
         """What words count for blocks beside their score, whatever they say: {block: what its definition's count} (app/passages.c)"""
-        out, best = {}, max((score for _, _, score in proposed), default=0.0)
-        for k, blocks, score in proposed:
+        out, count = {}, counts(proposed)
+        for k, blocks, _ in proposed:
             for b in range(self.defs[k]["blocks"][0], self.defs[k]["blocks"][1] + 1) if k >= 0 else blocks:
                 if self.owner[b] == k:
-                    out[b] = max(out.get(b, 0.0), weight * counted(score, best))
+                    out[b] = max(out.get(b, 0.0), weight * count[k if k >= 0 else -1 - blocks[0]])
         return out
 
     def questions(self, n, seed):
@@ -178,21 +178,27 @@ def rank(seen, i):
     return (*(sorted(by, key=lambda b: -by[b]) for by in orders), [b for b, _ in mass.most_common()])
 
 
+def counts(proposed):
+    """Of what propose() found: {number in r.defs, of what belongs to none -1 - block: what its words count, 0 to 1}"""
+    found = {}
+    for k, blocks, score in proposed:
+        k = k if k >= 0 else -1 - blocks[0]
+        found[k] = max(found.get(k, 0.0), score)
+    best = max(found.values(), default=0.0)
+    return {k: counted(score, best) for k, score in found.items()}
+
+
 def shown_order(r, seen, i, proposed, weight, question):
     """Definitions as the program shows them (numbers of r.defs; what belongs to none as -1 - block), best first"""
-    rank, found = collections.Counter(), {}
+    rank, count = collections.Counter(), counts(proposed)
     by = dict(zip(seen.blocks[i].tolist(), seen.rank[i].tolist()))
     top = max(by.values())
     total = math.log(sum(math.exp(v - top) for v in by.values())) + top
     for b, v in by.items():
         rank[int(r.owner[b]) if r.owner[b] >= 0 else -1 - b] += math.exp(v - total)
-    for k, blocks, score in proposed:
-        k = k if k >= 0 else -1 - blocks[0]
-        found[k] = max(found.get(k, 0.0), score)
-    best = max(found.values(), default=0.0)
     named = {k for k in rank if k >= 0 and outright(question, r.defs[k]["name"])}
     extra = ASKED_FOR if asks_for_names(question, {r.defs[k]["name"] for k in named}) else MENTIONED
-    return sorted(rank, key=lambda k: -ranked((rank[k], found.get(k, 0.0), 0, extra * (k in named)), weight, best))
+    return sorted(rank, key=lambda k: -ranked((rank[k], count.get(k, 0.0), 0, extra * (k in named)), weight))
 
 
 def here(rows, upto, n):

@@ -11,7 +11,7 @@ import collections, json, math, os, random, sys, time
 import numpy as np
 import torch
 import asked as people, controls as C, data as D, evaluate, runner
-from rank import LEAST_RANK, counted
+from rank import LEAST_RANK
 
 EACH = 80                                # questions of a kind and package
 FACTORS = (0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1, 1.2, 1.4)
@@ -44,14 +44,10 @@ def candidates(run, r, s, rows, size=32):
         for i, (kind, _, right) in enumerate(part):
             blocks, first = np.unique(seen.blocks[i].cpu().numpy(), return_index=True)
             landmarks, late, rank = (x[i].float().cpu().numpy()[first] for x in (seen.landmarks, seen.late, seen.rank))
-            parts, found = collections.defaultdict(list), collections.Counter()
+            parts, count = collections.defaultdict(list), evaluate.counts(proposed[i])
             for b, x in zip(blocks, zip(landmarks.tolist(), (late - landmarks).tolist(), (rank - late).tolist())):
                 parts[int(r.owner[b]) if r.owner[b] >= 0 else -1 - int(b)].append(x)
-            for k, places, score in proposed[i]:
-                k = k if k >= 0 else -1 - places[0]
-                found[k] = max(found[k], score)
-            best = max(found.values(), default=0.0)
-            out.append((kind, [(k in right, run.lexical * counted(found[k], best), x) for k, x in parts.items()]))
+            out.append((kind, [(k in right, run.lexical * count.get(k, 0.0), x) for k, x in parts.items()]))
             margin = sum(l[3][i].item() for l in seen.layers)
             sure.append((kind, margin, seen.margin[i].item() - margin))
     return out, sure

@@ -200,7 +200,7 @@ def late(lq, k, blk, pos, every, gold, ap, asked, whole, blocks, tokens, prior=N
     g = gold.reshape(B * M, -1)
     right = (g + own.repeat_interleave(M)[:, None] * N).clamp(min=0)
     best = score.detach().topk(blocks, 1).indices
-    if further:
+    if prior is not None:
         best = torch.cat([best, prior.masked_fill(score.detach() < LOW / 2, LOW).scatter(1, best, LOW).topk(further, 1).indices], 1)
         blocks += further
     known = ((best[:, :, None] == right[:, None]) & (g >= 0)[:, None]).any(2)          # right ones stand in their own places

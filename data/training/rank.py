@@ -97,9 +97,9 @@ def counted(words, best):
     return (words / best) ** 2 if best > 0 else 0.0
 
 
-def score(row, weight, best):
-    """row: rank, words, is it right, what counts beside; best: the most words that any has"""
-    return math.log(max(row[0], LEAST_RANK)) + weight * counted(row[1], best) + row[3]
+def score(row, weight):
+    """row: rank, counted() of its words, is it right, what counts beside"""
+    return math.log(max(row[0], LEAST_RANK)) + weight * row[1] + row[3]
 
 
 def write_config(path, config):
@@ -111,12 +111,14 @@ def write_config(path, config):
 def fit(path, config=None):
     with open(path) as f:
         rows = [json.loads(line) for line in f]
+    for r in rows:
+        best = max((words for _, words, _, _ in r["rows"]), default=0.0)
+        r["rows"] = [(share, counted(words, best), right, beside) for share, words, right, beside in r["rows"]]
 
     def figures(kind, key):
         place = []
         for r in (r for r in rows if r["kind"] == kind):
-            best = max((x[1] for x in r["rows"]), default=0.0)
-            order = sorted(r["rows"], key=lambda x: key(x, best), reverse=True)
+            order = sorted(r["rows"], key=key, reverse=True)
             place.append(next((i for i, x in enumerate(order) if x[2]), 999))
         n = max(1, len(place))
         return "%s %.1f/%.1f/%.1f" % (kind, *(100 * sum(p < k for p in place) / n for k in (1, 5, 16)))
@@ -124,8 +126,7 @@ def fit(path, config=None):
     def loss(weight, scale, which):
         total = 0.0
         for r in which:
-            best = max(x[1] for x in r["rows"])
-            s = [scale * score(x, weight, best) for x in r["rows"]]
+            s = [scale * score(x, weight) for x in r["rows"]]
             top = max(s)
             total -= math.log(sum(math.exp(v - top) for v, x in zip(s, r["rows"]) if x[2]) / sum(math.exp(v - top) for v in s) + 1e-12)
         return total / max(1, len(which))
@@ -134,8 +135,8 @@ def fit(path, config=None):
     best = min((loss(w, s, able), w) for w in weights for s in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0))
     print("questions", len(rows), "with the right one among the candidates", len(able), "without names; loss %.4f at weight %g" % best)
     for w in weights:
-        print("weight %4g: %s" % (w, ", ".join(figures(k, lambda x, best: score(x, w, best)) for k in KINDS)))
-    print("words alone: %s" % ", ".join(figures(k, lambda x, best: x[1]) for k in KINDS))
+        print("weight %4g: %s" % (w, ", ".join(figures(k, lambda x: score(x, w)) for k in KINDS)))
+    print("words alone: %s" % ", ".join(figures(k, lambda x: x[1]) for k in KINDS))
     if config:
         with open(config) as f:
             c = json.load(f)

@@ -82,8 +82,8 @@ class Step:
             if c.late_weight:
                 M = c.late_questions
                 lq, k = self.aux[-1][4]
-                out["late"], late, ordered = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens,
-                                                       *((c.read_words * losses.words(model.spell(self.bufs["T"].long()), self.bufs["blk"][:, :c.LC], s["together"], self.bufs["pos"][:, c.LC:], ap[:, :M], c.late_tokens), c.word_blocks) if c.read_words else ()))
+                prior = c.read_words * losses.words(model.spell(self.bufs["T"].long()), self.bufs["blk"][:, :c.LC], s["together"], self.bufs["pos"][:, c.LC:], ap[:, :M], c.late_tokens) if c.read_words else None
+                out["late"], late, ordered = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens, prior, c.word_blocks)
                 if c.read_weight:
                     M = c.read_questions
                     out["read"], out["absent"], read = losses.read(self.alone, before, near, self.bufs["pos"][:, c.LC:], ordered, s["path"], s["together"], ap[:, :M], (asked & ~absent)[:, :M], (asked & absent)[:, :M], c.read_wrong, c.read_tokens)
