@@ -9,13 +9,14 @@ import argparse, collections, json, math, multiprocessing, os, random, re, sqlit
 import numpy as np
 import torch
 import by_hand as written, controls as C, data as D, docs, questions as Qs, runner, words
-from rank import ASKED_FOR, MENTIONED, asks_for_names, counted, outright, score as ranked
+from rank import ASIDE, ASKED_FOR, MENTIONED, aside, asks_for_names, counted, of_tests, outright, score as ranked
 
 START = time.time()
 SMALL = (4096, 16384)                     # many contexts of this length each, sparse, dense and window
 LEVELS = (131072, 1048576, 4194304, 10485760, 31457280)
 PLACES = (("first", 1), ("five", 5), ("sixteen", 16))
 WORD = re.compile(r"\w+")
+HITS, FINDS, FEW = 1024, 16, 4            # app/lexical.c: looked at, joined, of those at most from tests
 
 
 def log(*a):
@@ -103,6 +104,10 @@ class Repository:
         self.together, self.path = np.concatenate(self.together), np.array(self.path, np.int64)
         self.number, self.proposed = {x["key"]: i for i, x in enumerate(self.defs)}, {}
         self.words = words.Words(self.files, self.gone) if counted else None
+        self.beside, self.tests = [aside(f.path) for f in self.files], set()
+        for n, pieces in self.pieces.items():
+            for piece, nb, _, _ in pieces if self.beside[n] else ():
+                self.tests.update(range(nb, nb + len(piece.starts)))
         return self
 
     def prepare(self, questions):
@@ -112,13 +117,19 @@ class Repository:
         with multiprocessing.get_context("fork").Pool(min(16, os.cpu_count())) as pool:
             self.proposed.update(zip(questions, pool.map(_propose, questions, 4)))
 
-    def propose(self, question, most=16, each=2):
+    def propose(self, question, most=FINDS, each=2):
         """What the lexical channel finds -> [(definition or -1, its blocks, score)], best first"""
         if question in self.proposed:
             return self.proposed[question]
-        out = []
-        for u, score in self.words.find(question, most):
+        out, few = [], 0
+        for u, score in self.words.find(question, HITS):
             n, start, end, i = self.words.units[u]
+            if len(out) == most:
+                break
+            if self.beside[n] and not of_tests(question):
+                few += 1
+                if few > FEW:
+                    continue
             k = self.number.get((n, i), -1) if i >= 0 else -1
             if k >= 0:
                 b0, b1 = self.defs[k]["blocks"]
@@ -130,14 +141,18 @@ class Repository:
                     break
         return out
 
-    def priors(self, proposed, weight):
-        """What words count for blocks beside their score, whatever they say: {block: what its definition's count} (app/passages.c)"""
+    def priors(self, question, proposed, weight):
+        """What counts for a block beside its score, whatever it says: words of its definition, and whether it is a test's (app/passages.c) -> function of a block"""
         out, count = {}, counts(proposed)
         for k, blocks, _ in proposed:
             for b in range(self.defs[k]["blocks"][0], self.defs[k]["blocks"][1] + 1) if k >= 0 else blocks:
                 if self.owner[b] == k:
                     out[b] = max(out.get(b, 0.0), weight * count[k if k >= 0 else -1 - blocks[0]])
-        return out
+        return lambda b: out.get(b, 0.0) - self.against(b, question)
+
+    def against(self, block, question):
+        """What counts against a block of a test"""
+        return ASIDE if block in self.tests and not of_tests(question) else 0.0
 
     def questions(self, n, seed):
         """-> {set: [(question, right blocks, definition)]}"""
@@ -190,15 +205,17 @@ def counts(proposed):
 
 def shown_order(r, seen, i, proposed, weight, question):
     """Definitions as the program shows them (numbers of r.defs; what belongs to none as -1 - block), best first"""
-    rank, count = collections.Counter(), counts(proposed)
+    rank, count, against = collections.Counter(), counts(proposed), {}
     by = dict(zip(seen.blocks[i].tolist(), seen.rank[i].tolist()))
     top = max(by.values())
     total = math.log(sum(math.exp(v - top) for v in by.values())) + top
     for b, v in by.items():
-        rank[int(r.owner[b]) if r.owner[b] >= 0 else -1 - b] += math.exp(v - total)
+        k = int(r.owner[b]) if r.owner[b] >= 0 else -1 - b
+        rank[k] += math.exp(v - total)
+        against[k] = r.against(b, question)
     named = {k for k in rank if k >= 0 and outright(question, r.defs[k]["name"])}
     extra = ASKED_FOR if asks_for_names(question, {r.defs[k]["name"] for k in named}) else MENTIONED
-    return sorted(rank, key=lambda k: -ranked((rank[k], count.get(k, 0.0), 0, extra * (k in named)), weight))
+    return sorted(rank, key=lambda k: -ranked((rank[k], count.get(k, 0.0), 0, extra * (k in named) - against[k]), weight))
 
 
 def here(rows, upto, n):
@@ -210,7 +227,7 @@ def look(run, s, questions, upto, r=None):
     """What the first `upto` blocks' <a> sees of questions, with the lexical channel's proposals joined and counted where r, a Repository after own(), has them -> those, Seen"""
     proposed = [[p for p in r.propose(q) if max(p[1]) < upto] for q in questions] if r else None
     joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed] if r else None
-    prior = [r.priors(p, run.lexical) for p in proposed] if r else None
+    prior = [r.priors(q, p, run.lexical) for q, p in zip(questions, proposed)] if r else None
     return proposed, run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in questions], s, upto, "sparse", joined, prior=prior)[1]
 
 

@@ -9,15 +9,15 @@ keep their comments. Candidates are the places that the program
 selected; a candidate's score is log(rank) + lexical_weight * (words / the best find's)^2, more for a name in the question, less for tests
 (app/ranking.h).
 Standard library only."""
-import collections, json, math, os, random, re, subprocess, sys
+import collections, functools, json, math, os, random, re, subprocess, sys
 import ask_by_hand, asked as people, docs, questions as Qs, shards
-from collect import TEST
 from units import DOC0, DOC1, END, KIND, NAME0, NAME1, START, line_start, whole_lines
 
 KINDS = ("named", "meaning", "asked", "words", "people")
 EACH = 120                       # questions of a kind and package
 WEIGHT = 4                       # lexical_weight of a model for which none was fitted: without, evaluations would order by the model alone
 LEAST_RANK, ASIDE, MENTIONED, ASKED_FOR = 1e-5, 5.0, 3.0, 1000.0        # app/ranking.[ch]
+CLASSES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "indexer", "blob.c")
 ASKING = set("""a about an and are by call called caller callers calls can class code constant declared declaration define defined defines definition describe did do does enum
     explain file files find for from function get functions go here how i implementation implemented implements in interface is it its locate look macro me method methods module of
     on open or purpose s see show source struct tell that the there this to trait type usages use used uses variable was what where which who at""".split())
@@ -37,6 +37,26 @@ def asks_for_names(question, names):
     for name in names:
         question = question.replace(name, " " * len(name))
     return sum(len(w) > 1 and w.lower() not in ASKING for w in re.findall(r"(?:\w|[^\x00-\x7f])+", question, re.A)) <= 1
+
+
+@functools.lru_cache(1)
+def asides():
+    """-> expressions that paths of tests, examples and vendored copies fit, from the program's own lists (indexer/blob.c)"""
+    with open(CLASSES, encoding="utf-8") as f:
+        lists = {m[1]: "".join(re.findall('"([^"]*)"', m[2])).split() for m in re.finditer(r'static const char (\w+)\[\] =\s*((?:"[^"]*"\s*)+);', f.read())}
+    folders = "|".join(map(re.escape, lists["vendored_directories"] + lists["test_directories"]))
+    ends = "|".join(map(re.escape, lists["test_ends"]))
+    return re.compile(r"(^|/)(%s)/|(%s)$" % (folders, ends), re.I), re.compile(r"(^|/)(test_[^/]*|conftest\.py)$")
+
+
+def aside(path):
+    """Is this the path of a test or of a vendored copy? (sx_blob_class)"""
+    return any(x.search(path) for x in asides())
+
+
+def of_tests(question):
+    """sx_question_of_tests"""
+    return "test" in question.lower()
 
 
 def prepare(records, rng):
@@ -87,7 +107,7 @@ def ask(sparsex, dev, work, out, *names):
                 named = [outright(question, n) for n in shown]
                 extra = ASKED_FOR if asks_for_names(question, {n for n, is_named in zip(shown, named) if is_named}) else MENTIONED
                 spans = [(round(s["rank"], 9), round(s["words"], 5), int(s["path"] == path and s["name"] == name),
-                          extra * n - (ASIDE if TEST.search(s["path"]) and "test" not in question.lower() else 0)) for s, n in zip(answer["spans"], named)]
+                          extra * n - (ASIDE if aside(s["path"]) and not of_tests(question) else 0)) for s, n in zip(answer["spans"], named)]
                 sink.write(json.dumps({"repo": repo, "kind": kind, "question": question, "rows": spans}) + "\n")
             print(repo, len(rows), "questions", flush=True)
 

@@ -195,8 +195,8 @@ class Runner:
     @torch.no_grad()
     def forward(self, prompts, s, upto=None, how="sparse", joined=None, order=True, prior=None):
         """prompts: token lists with <a> in each. upto: only the first so many blocks. how: sparse, dense, window (no context). joined: for
-        each prompt {block: i}: its tokens from the i-th on select the block beside their own choice (sparse). prior: for each prompt {block: what
-        counts for it beside its score}: the first by both are read.
+        each prompt {block: i}: its tokens from the i-th on select the block beside their own choice (sparse). prior: for each prompt block -> what
+        counts for it beside its score: the first by both are read.
         -> logits at the last tokens [n, vocab]; what <a> saw. Seen.layers, for each global layer: (blocks [n, K], scores * temperature, mass,
         weighted (best score - null score)); Seen.chosen [n, layers * K]: all of them and those joined, some twice; Seen.last: what the last tokens chose, [n, K] a layer.
         With `order` also Seen.blocks: those chosen and the CANDIDATES best by the landmarks, some twice; Seen.landmarks: the weighted sum of their
@@ -314,7 +314,7 @@ class Runner:
             if n > self.c.read_tokens:
                 continue
             with_it, at = s.together[blocks[i]][:, 1:].tolist(), {}            # at: {place: its candidates}, best first
-            both = score[i] + torch.tensor([prior[i].get(b, 0.0) for b in blocks[i].tolist()], device=self.device) if prior else score[i]
+            both = score[i] + torch.tensor([prior[i](b) for b in blocks[i].tolist()], device=self.device) if prior else score[i]
             for j in both.argsort(descending=True, stable=True).tolist():
                 at.setdefault(tuple(with_it[j]), []).append(j)
             best = torch.stack([blocks[i, js[0]] for js in at.values()][:READ])

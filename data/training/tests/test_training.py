@@ -443,6 +443,14 @@ class Words(unittest.TestCase):
 
 
 class Ranking(unittest.TestCase):
+    def test_a_path_is_a_tests_where_the_program_says_so(self):
+        import rank
+        with open(os.path.join(os.path.dirname(rank.CLASSES), "..", "tests", "indexer", "blob_test.c"), encoding="utf-8") as f:
+            known = re.findall(r'\{"([^"]+)", SX_CLASS_(SOURCE|TEST|VENDORED)\}', f.read())
+        self.assertTrue(len(known) > 10)
+        for path, which in known:
+            self.assertEqual(rank.aside(path), which != "SOURCE", path)
+
     def test_what_is_asked_for_by_its_comment_has_none(self):
         import rank
         text, defs = "", []
