@@ -23,8 +23,8 @@ def main(model, results, out):
     state, tensors = meta["state"], runner.read_model(model)[0]
     licences = collections.defaultdict(list)
     apart = shards.development()
-    for package, licence, *_ in collect.packages():
-        if package not in apart:
+    for package, licence, _, _, not_yet in collect.packages():
+        if package not in apart and not not_yet:
             licences[licence].append(package)
     size = os.path.getsize(os.path.join(model, "model.safetensors"))
     with open(out, "w", encoding="utf-8") as f:

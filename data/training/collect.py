@@ -29,7 +29,7 @@ SMALL = {"constant", "variable", "property", "namespace"}
 
 
 def packages():
-    """-> (package, licence, what is taken, what is left, is it new to the model that training goes on from)"""
+    """-> (package, licence, what is taken, what is left, is it new to the bundled model)"""
     with open(os.path.join(HERE, "packages.tsv"), encoding="utf-8") as f:
         for line in f:
             if line.strip() and not line.startswith("#"):
