@@ -4,6 +4,7 @@
 #include "engine/order.h"
 #include "engine/said.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #define FORK_GAP  9.0f
 #define MOST_WAYS 8  /* second choices in one answer */
 #define PEEK      12 /* tokens within which source shows that it is no value, list or sentence */
+#define PEEK_NAME 32 /* to the end of a name that is cut there: it may be a function's */
 
 typedef struct asking {
     sx_context *context;
@@ -283,6 +285,12 @@ static bool is_source(const uint8_t *bytes, size_t n)
     return false;
 }
 
+/* Does a token with these bytes go on with the word that the one before ended in? */
+static bool goes_on(const uint8_t *bytes, size_t n)
+{
+    return n > 0 && (isalnum(bytes[0]) || bytes[0] == '_' || bytes[0] >= 0x80);
+}
+
 /* How the answer would begin: it is begun, and taken back. */
 static int peek(asking *a, sx_question *timeline, uint32_t max_tokens, beginning *out, char *err,
                 size_t errlen)
@@ -295,7 +303,7 @@ static int peek(asking *a, sx_question *timeline, uint32_t max_tokens, beginning
     uint32_t token, n = 0;
     int rc;
 
-    for (*out = SAYS; n < PEEK && n < max_tokens; n++) {
+    for (*out = SAYS; n < PEEK_NAME && n < max_tokens; n++) {
         size_t n_bytes;
         const uint8_t *bytes;
 
@@ -307,6 +315,8 @@ static int peek(asking *a, sx_question *timeline, uint32_t max_tokens, beginning
             *out = QUOTES_SOURCE;
             break;
         }
+        if (n >= PEEK && !goes_on(bytes, n_bytes))
+            break;
         if (n_bytes < sizeof text - length)
             memcpy(text + length, bytes, n_bytes);
         length += n_bytes < sizeof text - length ? n_bytes : sizeof text - length;
