@@ -104,11 +104,13 @@ class Repository:
         self.together, self.path = np.concatenate(self.together), np.array(self.path, np.int64)
         self.number, self.proposed = {x["key"]: i for i, x in enumerate(self.defs)}, {}
         self.words = words.Words(self.files, self.gone) if counted else None
-        self.beside, self.tests = [aside(f.path) for f in self.files], set()
-        for n, pieces in self.pieces.items():
-            for piece, nb, _, _ in pieces if self.beside[n] else ():
-                self.tests.update(range(nb, nb + len(piece.starts)))
+        self.aside = [aside(f.path) for f in self.files]
+        self.blocks_aside = {b for n, pieces in self.pieces.items() if self.aside[n] for piece, nb, _, _ in pieces for b in range(nb, nb + len(piece.starts))}
         return self
+
+    def place(self, block):
+        """What a block is ranked as: the number of the definition that owns it, of one without -1 - block"""
+        return int(self.owner[block]) if self.owner[block] >= 0 else -1 - int(block)
 
     def prepare(self, questions):
         """What propose() will say of each, found by several processes: of tens of millions of tokens it takes a second each"""
@@ -126,7 +128,7 @@ class Repository:
             n, start, end, i = self.words.units[u]
             if len(out) == most:
                 break
-            if self.beside[n] and not of_tests(question):
+            if self.aside[n] and not of_tests(question):
                 few += 1
                 if few > FEW:
                     continue
@@ -142,17 +144,14 @@ class Repository:
         return out
 
     def priors(self, question, proposed, weight):
-        """What counts for a block beside its score, whatever it says: words of its definition, and whether it is a test's (app/passages.c) -> function of a block"""
-        out, count = {}, counts(proposed)
-        for k, blocks, _ in proposed:
-            for b in range(self.defs[k]["blocks"][0], self.defs[k]["blocks"][1] + 1) if k >= 0 else blocks:
-                if self.owner[b] == k:
-                    out[b] = max(out.get(b, 0.0), weight * count[k if k >= 0 else -1 - blocks[0]])
-        return lambda b: out.get(b, 0.0) - self.against(b, question)
-
-    def against(self, block, question):
-        """What counts against a block of a test"""
-        return ASIDE if block in self.tests and not of_tests(question) else 0.0
+        """-> function of a block: what counts for the place that it is ranked as, beside its score and whatever it says: words that propose() found
+        in it, and whether it is a test's (prior_of, app/ranking.c)"""
+        found, against = {}, 0.0 if of_tests(question) else ASIDE
+        for k, blocks, score in proposed:
+            k = k if k >= 0 else -1 - blocks[0]
+            found[k] = max(found.get(k, 0.0), score)
+        best = max(found.values(), default=0.0)
+        return lambda b: weight * counted(found.get(self.place(b), 0.0), best) - against * (b in self.blocks_aside)
 
     def questions(self, n, seed):
         """-> {set: [(question, right blocks, definition)]}"""
@@ -193,29 +192,19 @@ def rank(seen, i):
     return (*(sorted(by, key=lambda b: -by[b]) for by in orders), [b for b, _ in mass.most_common()])
 
 
-def counts(proposed):
-    """Of what propose() found: {number in r.defs, of what belongs to none -1 - block: what its words count, 0 to 1}"""
-    found = {}
-    for k, blocks, score in proposed:
-        k = k if k >= 0 else -1 - blocks[0]
-        found[k] = max(found.get(k, 0.0), score)
-    best = max(found.values(), default=0.0)
-    return {k: counted(score, best) for k, score in found.items()}
-
-
-def shown_order(r, seen, i, proposed, weight, question):
-    """Definitions as the program shows them (numbers of r.defs; what belongs to none as -1 - block), best first"""
-    rank, count, against = collections.Counter(), counts(proposed), {}
+def shown_order(r, seen, i, prior, question):
+    """Places as the program shows them (r.place()), best first. prior: r.priors() of the question"""
+    rank, beside = collections.Counter(), {}
     by = dict(zip(seen.blocks[i].tolist(), seen.rank[i].tolist()))
     top = max(by.values())
     total = math.log(sum(math.exp(v - top) for v in by.values())) + top
     for b, v in by.items():
-        k = int(r.owner[b]) if r.owner[b] >= 0 else -1 - b
+        k = r.place(b)
         rank[k] += math.exp(v - total)
-        against[k] = r.against(b, question)
+        beside[k] = prior(b)
     named = {k for k in rank if k >= 0 and outright(question, r.defs[k]["name"])}
     extra = ASKED_FOR if asks_for_names(question, {r.defs[k]["name"] for k in named}) else MENTIONED
-    return sorted(rank, key=lambda k: -ranked((rank[k], count.get(k, 0.0), 0, extra * (k in named) - against[k]), weight))
+    return sorted(rank, key=lambda k: -ranked((rank[k], 0, 0, beside[k] + extra * (k in named)), 0))
 
 
 def here(rows, upto, n):
@@ -224,11 +213,11 @@ def here(rows, upto, n):
 
 
 def look(run, s, questions, upto, r=None):
-    """What the first `upto` blocks' <a> sees of questions, with the lexical channel's proposals joined and counted where r, a Repository after own(), has them -> those, Seen"""
+    """What the first `upto` blocks' <a> sees of questions, with the lexical channel's proposals joined and counted where r, a Repository after own(), has them -> Seen, r.priors() of each"""
     proposed = [[p for p in r.propose(q) if max(p[1]) < upto] for q in questions] if r else None
     joined = [{b: 0 for _, blocks, _ in p for b in blocks} for p in proposed] if r else None
     prior = [r.priors(q, p, run.lexical) for q, p in zip(questions, proposed)] if r else None
-    return proposed, run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in questions], s, upto, "sparse", joined, prior=prior)[1]
+    return run.forward([[C.Q] + run.tok.ids(q)[:96] + [C.A] for q in questions], s, upto, "sparse", joined, prior=prior)[1], prior
 
 
 def retrieve(run, s, rows, upto, n, r=None, size=32):
@@ -238,7 +227,7 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
     c = collections.Counter(n=len(rows))
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
-        proposed, seen = look(run, s, [x[0] for x in part], upto, r)
+        seen, prior = look(run, s, [x[0] for x in part], upto, r)
         for i, (question, right, x) in enumerate(part):
             by, landmarks, late, mass = rank(seen, i)
             for prefix, order in (("", by), ("landmarks ", landmarks), ("late ", late)):
@@ -250,7 +239,7 @@ def retrieve(run, s, rows, upto, n, r=None, size=32):
             c["said absent"] += seen.margin[i].item() < 0
             if r and x is not None:
                 answers = x if isinstance(x, set) else {r.number[x["key"]]}
-                order = shown_order(r, seen, i, proposed[i], run.lexical, question)
+                order = shown_order(r, seen, i, prior[i], question)
                 place = next((j for j, k in enumerate(order) if k in answers), 99)
                 for name, most in PLACES:
                     c["shown " + name] += place < most

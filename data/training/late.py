@@ -40,16 +40,16 @@ def candidates(run, r, s, rows, size=32):
     run.c.read_null_weight, run.c.read_null_score, out, sure = 1.0, 0.0, [], []
     for at in range(0, len(rows), size):
         part = rows[at:at + size]
-        proposed, seen = evaluate.look(run, s, [q for _, q, _ in part], s.blocks, r)
-        for i, (kind, question, right) in enumerate(part):
+        seen, prior = evaluate.look(run, s, [q for _, q, _ in part], s.blocks, r)
+        for i, (kind, _, right) in enumerate(part):
             blocks, first = np.unique(seen.blocks[i].cpu().numpy(), return_index=True)
             landmarks, late, rank = (x[i].float().cpu().numpy()[first] for x in (seen.landmarks, seen.late, seen.rank))
-            parts, count, against = collections.defaultdict(list), evaluate.counts(proposed[i]), {}
-            for b, x in zip(blocks, zip(landmarks.tolist(), (late - landmarks).tolist(), (rank - late).tolist())):
-                k = int(r.owner[b]) if r.owner[b] >= 0 else -1 - int(b)
+            parts, beside = collections.defaultdict(list), {}
+            for b, x in zip(blocks.tolist(), zip(landmarks.tolist(), (late - landmarks).tolist(), (rank - late).tolist())):
+                k = r.place(b)
                 parts[k].append(x)
-                against[k] = r.against(int(b), question)
-            out.append((kind, [(k in right, run.lexical * count.get(k, 0.0) - against[k], x) for k, x in parts.items()]))
+                beside[k] = prior[i](b)
+            out.append((kind, [(k in right, beside[k], x) for k, x in parts.items()]))
             margin = sum(l[3][i].item() for l in seen.layers)
             sure.append((kind, margin, seen.margin[i].item() - margin))
     return out, sure

@@ -41,7 +41,7 @@ def asks_for_names(question, names):
 
 @functools.lru_cache(1)
 def asides():
-    """-> expressions that paths of tests, examples and vendored copies fit, from the program's own lists (indexer/blob.c)"""
+    """-> expressions that paths of tests and vendored copies fit, from the program's own lists (indexer/blob.c)"""
     with open(CLASSES, encoding="utf-8") as f:
         lists = {m[1]: "".join(re.findall('"([^"]*)"', m[2])).split() for m in re.finditer(r'static const char (\w+)\[\] =\s*((?:"[^"]*"\s*)+);', f.read())}
     folders = "|".join(map(re.escape, lists["vendored_directories"] + lists["test_directories"]))
@@ -50,7 +50,7 @@ def asides():
 
 
 def aside(path):
-    """Is this the path of a test or of a vendored copy? (sx_blob_class)"""
+    """Is this the path of a test or of a vendored copy? Of source: a document never counts as one (sx_blob_class)"""
     return any(x.search(path) for x in asides())
 
 
