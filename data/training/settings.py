@@ -47,7 +47,7 @@ class Settings:
     late_tokens: int = 48       # of a question, the last ones up to <a>
     read_weight: float = 0.1    # contrastive loss of the reading of each passage alone (data.together), which orders last; 0: the model has none
     absent_weight: float = 0.0  # of reading: what a passage says is above 0 where it answers, below where nothing does
-    read_words: float = 0.0     # what the words of a question count beside the score of what is read; 0: nothing (LOG.md, row 50)
+    read_words: float = 0.0     # what the words of a question count at most beside the score of what is read, as config.json's lexical_weight; 0: nothing (LOG.md, rows 50 and 53)
     word_blocks: int = 8        # then, of the whole step, those that words alone put first, to be read too
     read_questions: int = 16    # a sequence
     read_wrong: int = 10        # of what the late interaction orders, the best wrong ones, beside the two best right ones
@@ -86,4 +86,4 @@ def parse(pairs, settings=None):
 
 
 SMOKE = ["d=64", "layers=4", "heads=2", "kv=1", "hd=32", "ff=128", "glob=(1,3)", "didx=32", "word_rows=1024", "word_dim=32", "window=128", "mass_layers=(3,)", "B=2", "L=2048", "LC=1536", "NB=128", "NQ=24",
-         "mass_questions=16", "late_questions=12", "late_blocks=8", "read_questions=8", "read_wrong=4", "read_words=8", "word_blocks=2", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]
+         "mass_questions=16", "late_questions=12", "late_blocks=8", "read_questions=8", "read_wrong=4", "read_words=4", "word_blocks=2", "queue=2", "queue_after=2", "workers=2", "log_every=5", "warm=5", "rewarm=2", "dense_steps=0"]

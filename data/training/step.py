@@ -82,7 +82,10 @@ class Step:
             if c.late_weight:
                 M = c.late_questions
                 lq, k = self.aux[-1][4]
-                prior = c.read_words * losses.words(model.spell(self.bufs["T"].long()), self.bufs["blk"][:, :c.LC], s["together"], self.bufs["pos"][:, c.LC:], ap[:, :M], c.late_tokens) if c.read_words else None
+                prior = None
+                if c.read_words:
+                    counted = losses.words(model.spell(self.bufs["T"].long()), self.bufs["blk"][:, :c.LC], s["together"], self.bufs["pos"][:, c.LC:], ap[:, :M], c.late_tokens)
+                    prior = c.read_words * (counted / counted.amax(1, keepdim=True).clamp(min=1e-6)) ** 2      # as rank.counted()
                 out["late"], late, ordered = self.late(lq, k, self.bufs["blk"][:, :c.LC], self.bufs["pos"][:, c.LC:], ranked, s["gold"][:, :M], ap[:, :M], (asked & ~absent)[:, :M], whole[:, :M], c.late_blocks, c.late_tokens, prior, c.word_blocks)
                 if c.read_weight:
                     M = c.read_questions
