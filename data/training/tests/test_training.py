@@ -204,6 +204,22 @@ class Questions(unittest.TestCase):
             used.add(key)
 
 
+@unittest.skipUnless(np, "numpy is not installed")
+class Planted(unittest.TestCase):
+    def test_every_line_is_in_the_source_once(self):
+        import ask_planted
+        records = [{"lang": lang, "text": "\n".join("line %d" % i for i in range(200))} for lang in ("c", "python")]
+        rows = ask_planted.planted(records, random.Random(3), each=2, needles=5)
+        texts = [r["text"].split("\n") for r in records]
+        self.assertEqual(len(rows), 5 + 2 * len(questions.TASKS))
+        self.assertEqual([[l for l in t if l.startswith("line ")] for t in texts], [["line %d" % i for i in range(200)]] * 2)
+        self.assertTrue(all(l.startswith(("line ", mark)) for t, mark in zip(texts, ("// ", "# ")) for l in t))
+        rng, used = random.Random(3), set()
+        lines, question, words, _, _ = questions.task("single", rng, used)
+        self.assertEqual(rows[0], ("needle", question, words))
+        self.assertEqual(sum(l.endswith(lines[0]) for t in texts for l in t), 1)
+
+
 class Asked(unittest.TestCase):
     def test_form(self):
         packages = {p[0] for p in collect.packages()}
