@@ -56,7 +56,7 @@ def candidates(run, r, s, rows, size=32):
 
 
 def told(here, elsewhere):
-    """What candidates() says second, of questions with an answer and without -> {weight: the score at which ALARMS of the former are called absent, {kind: per cent of
+    """What candidates() says second, of questions with an answer and without -> {weight: the sum at which ALARMS of the former are called absent and the score that gives it, {kind: per cent of
     the latter that are}}"""
     results = {}
     for w in WEIGHTS:
@@ -64,7 +64,7 @@ def told(here, elsewhere):
         kinds = collections.defaultdict(list)
         for kind, m, x in elsewhere:
             kinds[kind].append(m + w * x < limit)
-        results[w] = {"score": round(limit / w, 3) if w else None, **{k: round(100 * float(np.mean(v)), 1) for k, v in kinds.items()}}
+        results[w] = {"limit": round(limit, 3), "score": round(limit / w, 3) if w else None, **{k: round(100 * float(np.mean(v)), 1) for k, v in kinds.items()}}
     return results
 
 
@@ -113,7 +113,7 @@ def main(folder, dev, out=None, wait=False):
         evaluate.log(repo, "asked")
     results, absent = {}, told(here, elsewhere)
     for w, row in absent.items():
-        evaluate.log("read_null_weight", w, "read_null_score and recognised:", json.dumps(row))
+        evaluate.log("read_null_weight", w, "limit, read_null_score and recognised:", json.dumps(row))
     for factor in FACTORS:
         loss, shares = tried(rows, factor)
         results[factor] = {"loss": round(loss, 4), **shares}

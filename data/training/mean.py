@@ -1,10 +1,11 @@
 """The mean of several models' weights, slices of one training: often better than each (model soups, Wortsman et al. 2022).
 
-    python3 mean.py OUT LATE MODEL=SHARE MODEL=SHARE...
+    python3 mean.py OUT LATE ABOVE MODEL=SHARE MODEL=SHARE...
 
-Shares are divided by their sum. LATE as export.py has it. OUT is a model's folder: config.json and tokenizer.json are those of the first MODEL, which all must agree with
+Shares are divided by their sum. LATE as export.py has it. ABOVE is added to the margin of the landmarks over "not here": a mean's landmarks are less like what they answer
+than those of either model, so what it finds stands lower (late.py says how much of what is there would be called absent). OUT is a model's folder: config.json and tokenizer.json are those of the first MODEL, which all must agree with
 in shape, training.json is that of the one trained longest."""
-import json, os, shutil, sys
+import json, math, os, shutil, sys
 import export, rank, runner
 
 
@@ -14,7 +15,7 @@ def mean(models):
     return {name: sum(tensors[name].float() * (share / whole) for tensors, share in models).numpy() for name in models[0][0]}
 
 
-def main(out, late, *shares):
+def main(out, late, above, *shares):
     folders, models, told = [], [], []
     for text in shares:
         folder, _, share = text.rpartition("=")
@@ -28,6 +29,9 @@ def main(out, late, *shares):
         if len(models) == 1:
             first = config
     tensors = mean(models)
+    last = len(tensors["null"]) - 1
+    scale = math.exp(min(float(tensors["layers.%d.it" % first["global_layers"][last]].reshape(-1)[0]), math.log(60)))
+    tensors["null"][last] -= float(above) / (scale * tensors["joint"][last])
     os.makedirs(out, exist_ok=True)
     n = export.write_safetensors(os.path.join(out, "model.safetensors"), export.quantized(tensors, float(late), True))
     first["null_scores"], first["rank_weights"] = ([round(float(x), 6) for x in tensors[key]] for key in ("null", "joint"))
