@@ -49,9 +49,9 @@ check 'piped output is plain' clean out err
 check 'what was read needs no note' not grep -q 'Not selected by the model' out
 exits 0 'a question that selects nothing' ask toy 'Where is `ring_pop` defined?' --attention window
 check 'the catalogue knows the name' grep -q 'Not selected by the model, but of that name: function ring_pop in src/ring.c:13' out
-exits 0 'a question without a name' ask toy 'Keep the best items seen so far'
+exits 0 'a question without a name' ask toy 'wait longer after every failed attempt'
 check 'no certainty without a name' not grep -q '` is a' out
-exits 0 'a question without a name, as JSON' ask toy 'Keep the best items seen so far' --json
+exits 0 'a question without a name, as JSON' ask toy 'wait longer after every failed attempt' --json
 check 'its answer is read from the place that comes first' json '.spans[0] as $first | (.answer | contains($first.name)) and
     $first.mass > 2 * (.spans[1].mass // 0)'
 exits 0 'ask as JSON' ask toy 'Where is `ring_pop` defined?' --json
