@@ -13,10 +13,11 @@ SEED, EACH, NEEDLES = 20261128, 24, 64
 def planted(records, rng, each=EACH, needles=NEEDLES):
     """Puts the tasks' lines into the records' text -> [(kind, question, expected words)]"""
     used, rows, places = set(), [], collections.defaultdict(list)
+    sizes = [len(r["text"]) for r in records]
     for kind in ("needle",) * needles + Q.TASKS * each:
         lines, question, words, _, _ = Q.task("single" if kind == "needle" else kind, rng, used)
         for line in lines:                               # by length, so that every part of the context is as likely
-            r = rng.choices(records, [len(r["text"]) for r in records])[0]
+            r = rng.choices(records, sizes)[0]
             places[id(r)].append((rng.randrange(r["text"].count("\n") + 1), line))
         rows.append((kind, question, words))
     for r in records:

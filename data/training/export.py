@@ -54,29 +54,39 @@ def quantized(tensors, late=1.0, four=False):
     return out
 
 
-def config(s, null, joint):
+def scores(tensors):
+    """Of the tensors what the engine takes from config.json"""
+    return {"null_scores": [round(float(x), 6) for x in tensors["null"]], "rank_weights": [round(float(x), 6) for x in tensors["joint"]]}
+
+
+def config(s, tensors):
     return {"architectures": ["SparseXForCausalLM"], "model_type": "sparsex", "vocab_size": s["vocab"], "hidden_size": s["d"], "num_hidden_layers": s["layers"],
             "num_attention_heads": s["heads"], "num_key_value_heads": s["kv"], "head_dim": s["hd"], "intermediate_size": s["ff"], "sliding_window": s["window"],
             "global_layers": list(s["glob"]), "landmark_dim": s["didx"], "segment_tokens": 1536, "block_tokens": 64, "top_k_blocks": s["topk"], "rope_theta": s["theta"],
             "rms_norm_eps": 1.1920929e-07, "logit_softcap": 20.0, "tie_word_embeddings": True, "weight_format": "int8 per row, float32 scales" + ("; feed-forward and words 4 bits, a multiplier for 32" if s.get("four") else ""), "torch_dtype": "float32",
             "bos_token_id": None, "eos_token_id": C.EOS, "pad_token_id": C.PAD, "special_tokens": {"file": C.FILE, "question": C.Q, "answer": C.A, "eos": C.EOS},
             **({"word_rows": s["word_rows"], "word_dim": s["word_dim"]} if s.get("word_rows") else {}), **({"late_tokens": s["late_tokens"]} if s.get("late_weight") else {}),
-            **({"read_tokens": s["read_tokens"], "read_path": D.PATH, "read_blocks": D.TOGETHER} if s.get("read_weight") else {}), "null_scores": [round(float(x), 6) for x in null], "rank_weights": [round(float(x), 6) for x in joint], "lexical_weight": rank.WEIGHT}
+            **({"read_tokens": s["read_tokens"], "read_path": D.PATH, "read_blocks": D.TOGETHER} if s.get("read_weight") else {}), **scores(tensors), "lexical_weight": rank.WEIGHT}
+
+
+def write(out, tensors, config, training, tokenizer, late):
+    """A model's folder. training: {"state", "settings"} of its run, for the model card and for a slice that starts from this folder"""
+    os.makedirs(out, exist_ok=True)
+    n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors, late, training["settings"].get("four", False)))
+    rank.write_config(os.path.join(out, "config.json"), config)
+    with open(os.path.join(out, "training.json"), "w") as f:
+        json.dump(training, f, indent=1)
+        f.write("\n")
+    shutil.copyfile(tokenizer, os.path.join(out, "tokenizer.json"))
+    total, state = n + os.path.getsize(tokenizer), training["state"]
+    print("%s: %.2f MB of weights, %.2f MB with the tokenizer; step %d, %.0f M tokens, %.0f s of training" % (out, n / 1e6, total / 1e6, state["step"], state["tokens"] / 1e6, state["seconds"]))
+    if total > 28e6:
+        raise SystemExit("%s: more than 28 MB: too large for the repository" % out)
 
 
 def main(checkpoint, tokenizer, out, late="1"):
-    os.makedirs(out, exist_ok=True)
     tensors, meta = tensors_of(checkpoint)
-    n = write_safetensors(os.path.join(out, "model.safetensors"), quantized(tensors, float(late), meta["settings"].get("four", False)))
-    rank.write_config(os.path.join(out, "config.json"), config(meta["settings"], tensors["null"], tensors["joint"]))
-    with open(os.path.join(out, "training.json"), "w") as f:         # for the model card, and for a slice that starts from this folder
-        json.dump({"state": meta["state"], "settings": meta["settings"]}, f, indent=1)
-        f.write("\n")
-    shutil.copyfile(tokenizer, os.path.join(out, "tokenizer.json"))
-    total = n + os.path.getsize(tokenizer)
-    print("%s: %.2f MB of weights, %.2f MB with the tokenizer; step %d, %.0f M tokens, %.0f s of training" % (out, n / 1e6, total / 1e6, meta["state"]["step"], meta["state"]["tokens"] / 1e6, meta["state"]["seconds"]))
-    if total > 28e6:
-        raise SystemExit("export.py: more than 28 MB: too large for the repository")
+    write(out, tensors, config(meta["settings"], tensors), {"state": meta["state"], "settings": meta["settings"]}, tokenizer, float(late))
 
 
 if __name__ == "__main__":

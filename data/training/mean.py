@@ -2,11 +2,11 @@
 
     python3 mean.py OUT LATE ABOVE MODEL=SHARE MODEL=SHARE...
 
-Shares are divided by their sum. LATE as export.py has it. ABOVE is added to the margin of the landmarks over "not here": a mean's landmarks are less like what they answer
-than those of either model, so what it finds stands lower (late.py says how much of what is there would be called absent). OUT is a model's folder: config.json and tokenizer.json are those of the first MODEL, which all must agree with
-in shape, training.json is that of the one trained longest."""
-import json, math, os, shutil, sys
-import export, rank, runner
+Shares are divided by their sum. LATE as export.py has it. ABOVE is added to the margin of the landmarks over "not here", by lowering the last global layer's null score:
+a mean's landmarks are less like what they answer than those of either model, so what it finds stands lower (late.py: the limit at read_null_weight 0). OUT is a model's folder:
+config.json and tokenizer.json are those of the first MODEL, training.json is that of the one trained longest. All must have the same tensors."""
+import json, math, os, sys
+import export, runner
 
 
 def mean(models):
@@ -15,32 +15,20 @@ def mean(models):
     return {name: sum(tensors[name].float() * (share / whole) for tensors, share in models).numpy() for name in models[0][0]}
 
 
-def main(out, late, above, *shares):
-    folders, models, told = [], [], []
-    for text in shares:
-        folder, _, share = text.rpartition("=")
+def main(out, late, above, *texts):
+    shares = [(folder, float(share)) for folder, _, share in (t.rpartition("=") for t in texts)]
+    models, configs, runs = [], [], []
+    for folder, share in shares:
         tensors, config = runner.read_model(folder)
         if models and {n: x.shape for n, x in tensors.items()} != {n: x.shape for n, x in models[0][0].items()}:
-            raise SystemExit("mean.py: %s has other tensors than %s" % (folder, folders[0]))
-        folders.append(folder)
-        models.append((tensors, float(share)))
+            raise SystemExit("mean.py: %s has other tensors than %s" % (folder, shares[0][0]))
+        models.append((tensors, share))
+        configs.append(config)
         with open(os.path.join(folder, "training.json")) as f:
-            told.append(json.load(f))
-        if len(models) == 1:
-            first = config
+            runs.append(json.load(f))
     tensors = mean(models)
-    last = len(tensors["null"]) - 1
-    scale = math.exp(min(float(tensors["layers.%d.it" % first["global_layers"][last]].reshape(-1)[0]), math.log(60)))
-    tensors["null"][last] -= float(above) / (scale * tensors["joint"][last])
-    os.makedirs(out, exist_ok=True)
-    n = export.write_safetensors(os.path.join(out, "model.safetensors"), export.quantized(tensors, float(late), True))
-    first["null_scores"], first["rank_weights"] = ([round(float(x), 6) for x in tensors[key]] for key in ("null", "joint"))
-    rank.write_config(os.path.join(out, "config.json"), first)
-    with open(os.path.join(out, "training.json"), "w") as f:
-        json.dump(max(told, key=lambda t: t["state"]["step"]), f, indent=1)
-        f.write("\n")
-    shutil.copyfile(os.path.join(folders[0], "tokenizer.json"), os.path.join(out, "tokenizer.json"))
-    print("%s: %.2f MB of weights" % (out, n / 1e6))
+    tensors["null"][-1] -= float(above) / (math.exp(tensors["layers.%d.it" % configs[0]["global_layers"][-1]]) * tensors["joint"][-1])
+    export.write(out, tensors, {**configs[0], **export.scores(tensors)}, max(runs, key=lambda r: r["state"]["step"]), os.path.join(shares[0][0], "tokenizer.json"), float(late))
 
 
 if __name__ == "__main__":

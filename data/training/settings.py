@@ -47,7 +47,7 @@ class Settings:
     late_tokens: int = 48       # of a question, the last ones up to <a>
     read_weight: float = 0.1    # contrastive loss of the reading of each passage alone (data.together), which orders last; 0: the model has none
     absent_weight: float = 0.0  # of reading: what a passage says is above 0 where it answers, below where nothing does
-    read_words: float = 0.0     # what the words of a question count at most beside the score of what is read, as config.json's lexical_weight; 0: nothing (LOG.md, rows 50 and 53)
+    read_words: float = 0.0     # what the words of a question count at most beside the score of what is read, as config.json's lexical_weight; 0: nothing (LOG.md, rows 50 and 54)
     word_blocks: int = 8        # then, of the whole step, those that words alone put first, to be read too
     read_questions: int = 16    # a sequence
     read_wrong: int = 10        # of what the late interaction orders, the best wrong ones, beside the two best right ones
